@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench clean help
+
+# The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+# Changes only when everything in requirements.lock is installed, and the project itself.
+INSTALLED := .venv/.installed
+PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
+
+demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
+	.venv/bin/payments demo
+
+test: lint  ## lint, then every test
+	.venv/bin/pytest
+
+lint: $(INSTALLED)  ## style, types, and which way imports point
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: $(INSTALLED)  ## payments a second on one core, and where the time goes
+	.venv/bin/payments bench
+
+clean:  ## remove what was built, the environment too
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
+		f"make: Python 3.11, 3.12 or 3.13 is needed; {sys.executable} is {v.major}.{v.minor}.")'
+	"$(PYTHON)" -m venv .venv
+	@# setuptools first: localstack-client comes as source only, and nothing is built with what the lock does not name.
+	sed -n '/^setuptools==/,/# via/p' requirements.lock > .venv/setuptools.lock
+	$(PIP_INSTALL) --require-hashes -r .venv/setuptools.lock
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --editable .
+	.venv/bin/python -m pip --disable-pip-version-check check
+	touch $@
