@@ -19,7 +19,7 @@ lint: $(INSTALLED)  ## style, types, and which way imports point
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 bench: $(INSTALLED)  ## payments a second on one core, and where the time goes
 	.venv/bin/payments bench
