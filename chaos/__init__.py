@@ -1,0 +1,1 @@
+"""Seeded simulation, faults and an independent auditor: looking for the run that loses money."""
