@@ -1,0 +1,1 @@
+"""Keyed state of shards, and snapshots of it: in memory and on disk."""
