@@ -36,9 +36,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
 		f"make: Python 3.11, 3.12 or 3.13 is needed; {sys.executable} is {v.major}.{v.minor}.")'
 	"$(PYTHON)" -m venv .venv
-	@# setuptools first: localstack-client comes as source only, and nothing is built with what the lock does not name.
-	sed -n '/^setuptools==/,/# via/p' requirements.lock > .venv/setuptools.lock
-	$(PIP_INSTALL) --require-hashes -r .venv/setuptools.lock
+	@# First what builds the few that come as source only: nothing is built with what the lock does not name.
+	sed -nE '/^(packaging|setuptools|setuptools-scm|vcs-versioning)==/,/# via/p' requirements.lock > .venv/build.lock
+	$(PIP_INSTALL) --require-hashes -r .venv/build.lock
 	$(PIP_INSTALL) --require-hashes -r requirements.lock
 	$(PIP_INSTALL) --editable .
 	.venv/bin/python -m pip --disable-pip-version-check check

@@ -1,0 +1,178 @@
+"""Where a shard starts from, and how its state gets to where the next owner finds it.
+
+In this order: the state this worker still has; the newest snapshot that is whole; for a child of a split or merge its
+parents' END snapshots; for a shard that a stream was created with, nothing.  Whatever it is, the position inside says
+where reading goes on, and the log has the rest.
+
+A snapshot is taken beside the hot path: flush in a thread while batches go on, copy by hard links between two batches,
+digest and publish in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.errors import InvariantViolation, SnapshotError
+from pipeline.kernel import audit_chain, keys, reshard
+from pipeline.kernel.cycles import NONE_YET, Coverage, encode_closed, encode_coverage
+from pipeline.kernel.position import START, Source
+from pipeline.ports import Manifest
+from pipeline.shard import Meta, read_meta, write_meta
+from pipeline.state.digest import FileDigests, state_digest
+from pipeline.state.restoring import fetch_newest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.kernel.agent import Stage
+    from pipeline.kernel.hashrange import HashRange
+    from pipeline.kernel.tables import Changes
+    from pipeline.ports import Log, ShardDescription, SnapshotStore, StateStore, Stores
+    from pipeline.shard import Shard
+
+
+class ParentsNotEndedError(SnapshotError):
+    """A child cannot start: a parent has not been read to its end, or its END snapshot is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """Finds or builds the state that a shard of one stage starts from."""
+
+    stage: Stage
+    log: Log
+    stores: Stores
+    snapshots: SnapshotStore
+    scratch: Path
+    """A folder on the stores' file system for what is being fetched."""
+
+    async def restore(self, shard: ShardDescription) -> StateStore:
+        """Return the state of ``shard``, ready for a ``Shard``."""
+        source = Source(self.log.incarnation, self.stage.source_stream, shard.shard_id)
+        kept = self._kept(source)
+        if kept is not None:
+            return kept
+        folder = self.scratch / f"{self.stage.name}-{shard.shard_id}"
+        manifest = await fetch_newest(
+            self.snapshots, self.stage.name, shard.shard_id, source.pack().decode(), folder
+        )
+        if manifest is not None:
+            return self.stores.adopt(self.stage.name, shard.shard_id, folder)
+        if shard.parents:
+            return await self._from_parents(source, shard)
+        store = self.stores.create(self.stage.name, shard.shard_id)
+        store.write(genesis_rows(self.stage, source, shard.hash_range))
+        return store
+
+    def _kept(self, source: Source) -> StateStore | None:
+        store = self.stores.open(self.stage.name, source.shard_id)
+        if store is None:
+            return None
+        meta = read_meta(store)
+        if meta is not None and meta.source == source.pack().decode():
+            return store
+        store.close()
+        if meta is None or _is_sibling(meta.source, source):
+            return None  # a start that was interrupted: nothing of it was ever read or sent
+        message = f"the state kept for {source.pack().decode()} is that of {meta.source}: wrong folder, or wrong log"
+        raise InvariantViolation(message)
+
+    async def _from_parents(self, source: Source, shard: ShardDescription) -> StateStore:
+        """Return a copy of the first parent's END state, cut to the child's range, united with the second's."""
+        folders = [await self._fetch_end(parent, shard.shard_id) for parent in shard.parents]
+        others = [self.stores.read(folder) for folder in folders[1:]]
+        store = self.stores.adopt(self.stage.name, shard.shard_id, folders[0])
+        parents = [store, *others]
+        metas = [meta for parent in parents if (meta := read_meta(parent)) is not None]
+        small = reshard.small_rows(parents, shard.hash_range)
+        store.write(small, reshard.outside(store, shard.hash_range))
+        for other in others:
+            for rows in reshard.rows_inside(other, shard.hash_range):
+                store.write(rows)
+            other.close()
+        done: Changes = {}
+        write_meta(_child_meta(source, shard.hash_range, metas), done)
+        store.write(done)
+        return store
+
+    async def _fetch_end(self, parent: str, child: str) -> Path:
+        for manifest in await self.snapshots.manifests(self.stage.name, parent):
+            if manifest.ended:
+                folder = self.scratch / f"{self.stage.name}-{child}-from-{parent}"
+                await self.snapshots.fetch(manifest, folder)
+                return folder
+        message = f"stage {self.stage.name}: shard {child} waits for the END snapshot of its parent {parent}"
+        raise ParentsNotEndedError(message)
+
+
+def genesis_rows(stage: Stage, source: Source, hash_range: HashRange) -> Changes:
+    """Return the state of a shard that has read nothing."""
+    meta = Meta(
+        source=source.pack().decode(),
+        first=hash_range.first_bytes,
+        last=hash_range.last_bytes,
+        position=START.pack(),
+        chain_head=audit_chain.genesis(source.pack()),
+        now_us=0,
+        behaviour=min(stage.behaviours),
+        records=0,
+    )
+    rows: Changes = {
+        keys.PIECE + meta.first: meta.last,
+        keys.CLOSED + meta.first: encode_closed(meta.last, NONE_YET),
+        keys.COVERAGE + meta.first: encode_coverage(Coverage()),
+    }
+    write_meta(meta, rows)
+    return rows
+
+
+def _child_meta(source: Source, hash_range: HashRange, parents: Sequence[Meta]) -> Meta:
+    in_order = sorted(parents, key=lambda meta: meta.first)
+    return Meta(
+        source=source.pack().decode(),
+        first=hash_range.first_bytes,
+        last=hash_range.last_bytes,
+        position=START.pack(),
+        chain_head=audit_chain.child_of([meta.chain_head for meta in in_order], source.pack()),
+        now_us=max(meta.now_us for meta in parents),
+        behaviour=max(meta.behaviour for meta in parents),
+        records=0,
+    )
+
+
+def _is_sibling(kept: str, wanted: Source) -> bool:
+    other = Source.unpack(kept.encode())
+    return (other.incarnation, other.stream) == (wanted.incarnation, wanted.stream)
+
+
+async def take_snapshot(
+    shard: Shard, stores: Stores, snapshots: SnapshotStore, folder: Path, digests: FileDigests
+) -> Manifest:
+    """Publish the last committed state of ``shard`` and return its manifest; batches may go on meanwhile.
+
+    ``folder`` must not exist; it is the caller's to remove.
+    """
+    await asyncio.to_thread(shard.store.flush)
+    shard.store.checkpoint(folder)
+    meta = shard.committed
+    state = stores.read(folder)
+    try:
+        digest = await asyncio.to_thread(state_digest, state)
+    finally:
+        state.close()
+    manifest = Manifest(
+        stage=shard.stage.name,
+        source=meta.source,
+        shard_id=Source.unpack(meta.source.encode()).shard_id,
+        position=meta.position,
+        ended=meta.ended,
+        chain_head=meta.chain_head,
+        behaviour=meta.behaviour,
+        state_digest=digest,
+        files=await asyncio.to_thread(digests.of, folder),
+    )
+    await snapshots.publish(manifest, folder)
+    return manifest

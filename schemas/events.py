@@ -1,0 +1,316 @@
+"""Every event of the application: one definition, validated by pydantic at the edge, coded by msgspec inside.
+
+Rules that must hold everywhere stand in ``__post_init__``, which both run.  Times are microseconds since the epoch,
+UTC.  Accounts are tokens, never account numbers; agents are BICs.  A settlement account is ``BIC/currency`` of the
+participant that settles.
+
+    payments   PaymentSubmitted, AccountCredited, PayeeRiskChanged           key: the account's token
+    clearing   PaymentAuthorised, ParticipantAnswered, SettlementCredited    key: the settlement account
+    outbound   PaymentForwarded, PaymentConfirmed, StatusRequested           key: the participant's BIC
+    outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, CycleNetted
+    control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, broadcast from there
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.identifiers import check_bic, check_identifier, check_reference, check_uetr
+from schemas.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One side of a payment: its account's token and the BIC of the agent that holds the account."""
+
+    account: str
+    agent: str
+
+    def __post_init__(self) -> None:
+        check_identifier("account token", self.account)
+        check_bic(self.agent)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTransfer:
+    """A payment order: the part of a pacs.008 that every stage needs."""
+
+    payment_id: str
+    """Ours: derived from the client's claim, so a client's retry has the same."""
+    transaction_id: str
+    """The scheme's identity, per instructing participant: TxId in SCT Inst, FPID in FPS."""
+    end_to_end_id: str
+    """The customer's; may be NOTPROVIDED and is never a key."""
+    uetr: str
+    debtor: Party
+    creditor: Party
+    amount: Money
+    accepted_us: int
+    """AccptncDtTm: when the order was received; the scheme's clock starts here."""
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        check_identifier("payment id", self.payment_id)
+        check_identifier("transaction id", self.transaction_id)
+        check_identifier("end-to-end id", self.end_to_end_id)
+        check_uetr(self.uetr)
+        check_reference(self.reference)
+        if self.accepted_us <= 0:
+            message = f"accepted_us must be above 0, not {self.accepted_us}"
+            raise ValueError(message)
+
+
+# --- payments ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSubmitted:
+    """A client's order, accepted at the edge: durable, not yet looked at."""
+
+    transfer: CreditTransfer
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCredited:
+    """The creditor's side of a settled payment, for the creditor's shard."""
+
+    payment_id: str
+    debtor: Party
+    creditor: Party
+    amount: Money
+    settled_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeRiskChanged:
+    """An account's risk as a payee crossed a step; every payments shard hears it, until it expires."""
+
+    account: str
+    step: int
+    """0 is none; a handful of steps."""
+    expires_us: int
+
+
+# --- clearing ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAuthorised:
+    """The hub's instruction to the clearing: deduplicated, scored and routed."""
+
+    transfer: CreditTransfer
+    scheme: str
+    """The profile in ``schemas.schemes`` the payment goes by."""
+    debtor_settlement_account: str
+    creditor_settlement_account: str
+    score: int
+    """The fraud score of the decision, in basis points."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAnswered:
+    """The receiving participant's answer to a forwarded payment (pacs.002), or to a status request."""
+
+    transaction_id: str
+    instructing_agent: str
+    responder: str
+    settlement_account: str
+    """Of the debtor's side: the payment's home."""
+    accepted: bool
+    reason: str
+    """Empty when accepted; otherwise the scheme's reason code."""
+    answered_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementCredited:
+    """The credit side of a posting: belongs to the cycle of its debit, whenever it arrives."""
+
+    payment_id: str
+    account: str
+    counter_account: str
+    amount: Money
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDeadlinePassed:
+    """A timer of the clearing: no answer came in the scheme's time."""
+
+    instructing_agent: str
+    transaction_id: str
+
+
+# --- outbound ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentForwarded:
+    """To the receiving participant (pacs.008): funds are reserved, answer before the deadline."""
+
+    transfer: CreditTransfer
+    scheme: str
+    settlement_account: str
+    """Of the debtor's side: what the answer is keyed by."""
+    deadline_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConfirmed:
+    """To a participant of either side (pacs.002): how the payment ended."""
+
+    recipient: str
+    payment_id: str
+    transaction_id: str
+    instructing_agent: str
+    settled: bool
+    reason: str
+    cycle: int
+    """The cycle it was posted in; -1 when it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequested:
+    """To the receiving participant (pacs.028): we do not know how this ended, tell us."""
+
+    recipient: str
+    payment_id: str
+    transaction_id: str
+    instructing_agent: str
+    settlement_account: str
+
+
+# --- outcomes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettled:
+    """The payment was posted, or was a book transfer inside one bank (then without accounts, and cycle -1)."""
+
+    payment_id: str
+    amount: Money
+    debtor_settlement_account: str
+    creditor_settlement_account: str
+    cycle: int
+    accepted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRejected:
+    """The payment was refused, and no money moved."""
+
+    payment_id: str
+    refused_by: str
+    """``authorise``, ``clearing``, or the BIC of the participant that refused."""
+    reason: str
+    """A reason code of the scheme's list."""
+    explanations: tuple[str, ...]
+    accepted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentExpired:
+    """No answer came before the deadline: the reservation was released."""
+
+    payment_id: str
+    reason: str
+    accepted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentHeld:
+    """The payment waits for a person's review, where the scheme allows that."""
+
+    payment_id: str
+    score: int
+    explanations: tuple[str, ...]
+    accepted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRepeated:
+    """The same order came again; what happened to the first stands."""
+
+    payment_id: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConflicted:
+    """An order came under an identity that another order, with other content, has."""
+
+    payment_id: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentUnknown:
+    """A foreign rail did not answer in time: the reservation stays, and the amount is in limbo until it does."""
+
+    payment_id: str
+    amount: Money
+    counterparty: str
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetPosition:
+    """What an account owes (below zero) or is owed of one cycle, in minor units."""
+
+    account: str
+    currency: str
+    net_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleNetted:
+    """A piece of the hash space has finalised a cycle; the pieces of a cycle tile the space and sum to zero."""
+
+    cycle: int
+    first: bytes
+    last: bytes
+    positions: tuple[NetPosition, ...]
+
+
+# --- control -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantListed:
+    """A participant's entry in the directory, whole: the latest one counts."""
+
+    bic: str
+    settles_through: str
+    """The BIC whose settlement accounts it uses: its own, or its sponsor's."""
+    schemes: tuple[str, ...]
+    """The profiles by which it can be reached."""
+    caps: dict[str, int]
+    """Per currency: the net sender cap of its settlement account in minor units; empty if it settles through another."""
+    available: bool
+
+    def __post_init__(self) -> None:
+        check_bic(self.bic)
+        check_bic(self.settles_through)
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAvailabilityChanged:
+    """A participant went off line, or came back."""
+
+    bic: str
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CutOffScheduled:
+    """When a cycle is cut off; cycles are numbered from 0."""
+
+    cycle: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleSettled:
+    """The RTGS has settled a cycle: its net debits no longer count against the caps."""
+
+    cycle: int

@@ -1,0 +1,1 @@
+"""Scheme profiles: what a scheme demands, as data.  A new scheme is a new file of data."""

@@ -1,0 +1,30 @@
+"""UK Faster Payments.  On the wire it is ISO 8583; what we hold is an internal canonical form of it.
+
+Reason codes are numeric: 1172 no funds, 1181 duplicate FPID, 1930 syntax; 9910 receiver off, 9911 receiver time-out,
+9912 receiver unavailable (secondary sources).
+"""
+
+from __future__ import annotations
+
+from schemas.schemes.profile import ReasonCodes, SchemeProfile
+
+FPS = SchemeProfile(
+    name="fps",
+    currency="GBP",
+    amount_minor_max=100_000_000,
+    answer_us_max=15_000_000,
+    on_timeout="expire",
+    may_hold=True,
+    reference_length_max=18,
+    reasons=ReasonCodes(
+        duplicate="9913",
+        over_scheme_limit="1172",
+        over_cap="9912",
+        unreachable="1114",
+        creditor_agent_offline="9910",
+        timeout="9911",
+        too_late_on_arrival="9911",
+        suspected_fraud="1161",
+        invalid="1930",
+    ),
+)
