@@ -79,7 +79,7 @@ def encode(manifest: Manifest) -> bytes:
         manifest_sha256="",
     )
     document = msgspec.structs.replace(unsigned, manifest_sha256=_digest(unsigned))
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)
 
 
 def decode(content: bytes, stage: str, shard_id: str, place: Place) -> Manifest:

@@ -25,7 +25,7 @@ import fcntl
 import logging
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -187,18 +187,23 @@ class FolderSnapshots:
             _log.info("files of retired snapshots stay for now: a snapshot is being published or fetched")
 
     def _remove_unnamed_files(self) -> None:
-        named: set[str] = set()
-        for path in sorted(self._manifests.glob("*/*/*.json")):
-            stage, shard_id = path.parent.parent.name, path.parent.name
-            try:
-                (place,) = Place.named([path.name])
-                named.update(self._read_manifest(stage, shard_id, place).files.values())
-            except (SnapshotError, ValueError) as error:
-                _log.error("no file of a retired snapshot is removed: %s", error)
-                return
+        try:
+            named = self._named_files()
+        except SnapshotError as error:
+            _log.error("no file of a retired snapshot is removed: %s", error)
+            return
         for path in sorted(self._files.iterdir()):
             if path.name not in named:
                 path.unlink()
+
+    def _named_files(self) -> set[str]:
+        named: set[str] = set()
+        for folder in sorted(self._manifests.glob("*/*")):
+            stage, shard_id = folder.parent.name, folder.name
+            for place in self._places(stage, shard_id):
+                with suppress(FileNotFoundError):  # retired by another worker since it was listed
+                    named.update(self._read_manifest(stage, shard_id, place).files.values())
+        return named
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
