@@ -1,0 +1,37 @@
+"""What everybody must hear enters one shard, and is broadcast from there.
+
+So every shard hears it in the same order, a shard that is born later inherits it, and no tool ever has to find out
+which shards there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.streams import CLEARING, PAYMENTS
+from schemas.events import CutOffScheduled, CycleSettled, ParticipantAvailabilityChanged, ParticipantListed
+
+if TYPE_CHECKING:
+    from pipeline.kernel.agent import Context, Handlers
+
+
+class Control:
+    """The only agent of the control stage."""
+
+    def handlers(self) -> Handlers:
+        """Return what this agent handles."""
+        return {
+            ParticipantListed: self.tell_both,
+            ParticipantAvailabilityChanged: self.tell_both,
+            CutOffScheduled: self.tell_clearing,
+            CycleSettled: self.tell_clearing,
+        }
+
+    def tell_both(self, event: object, ctx: Context) -> None:
+        """Tell the hub and the clearing."""
+        ctx.broadcast(PAYMENTS, event)
+        ctx.broadcast(CLEARING, event)
+
+    def tell_clearing(self, event: object, ctx: Context) -> None:
+        """Tell the clearing."""
+        ctx.broadcast(CLEARING, event)
