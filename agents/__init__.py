@@ -1,0 +1,1 @@
+"""The payment application: deterministic agents, and the edges where the world is."""

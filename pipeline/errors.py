@@ -7,7 +7,7 @@ else here stops the process without a commit, because going on would lose money 
 from __future__ import annotations
 
 
-class Poison(Exception):  # noqa: N818 - the field's own word, and not an error of ours
+class Poison(Exception):
     """A record that cannot be processed: it is parked whole, with this reason, and the shard goes on."""
 
     def __init__(self, reason: str) -> None:
@@ -19,7 +19,7 @@ class PipelineError(Exception):
     """Any failure that stops a shard before it commits."""
 
 
-class InvariantViolation(PipelineError):  # noqa: N818 - says what it is
+class InvariantViolation(PipelineError):
     """Our own state is wrong; nothing may be written from here on."""
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.kernel.agent import Output
     from pipeline.kernel.hashrange import HashRange
 
 
@@ -114,7 +115,14 @@ class Log(Protocol):
         """Return the sequence number ``after`` which only records to come are read."""
 
     async def at_time(self, stream: str, shard_id: str, arrival_us: int) -> int:
-        """Return the sequence number ``after`` which the first record that arrived at or after ``arrival_us`` is read."""
+        """Return the sequence number ``after`` which the first record is read that arrived at ``arrival_us`` or later."""
+
+
+class OutputPublisher(Protocol):
+    """Puts the outputs of one source shard where they belong; ``pipeline.publisher`` has the one that does."""
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Return once every output is stored, durably, in each shard it is for."""
 
 
 class StateStore(Protocol):
@@ -195,7 +203,7 @@ class SnapshotStore(Protocol):
         """Return the shard's snapshots, the newest first.  A damaged manifest is logged as an error and left out."""
 
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
-        """Copy the snapshot's files into ``folder``, which must not exist; raise ``SnapshotError`` if one is damaged."""
+        """Copy the files into ``folder``, which must not exist; raise ``SnapshotError`` if one is missing or damaged."""
 
 
 class Clock(Protocol):

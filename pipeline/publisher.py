@@ -5,7 +5,7 @@ lineage order.  A lost acknowledgement is put again; the repeat is dropped downs
 merged behind our back, a record lands on a shard that owns only part of its hashes: the rest is put again with its
 old lineage, before anything later.  A broadcast is done when the ranges it landed on tile the range it is for.
 
-    todo = [(index, first, last, record), ...]        in lineage order
+    todo = [(number, first, last, record), ...]        in lineage order
     while todo:
         one entry per destination shard, of what is for it, in order, up to the size of a record
         put them; where did each land?
@@ -37,7 +37,8 @@ RETRY_SECONDS_MAX = 5.0
 class _Addressed(NamedTuple):
     """An output, or what is left of a broadcast, in the order of (lineage, first hash)."""
 
-    index: int
+    number: int
+    """Of the output in its batch."""
     first: bytes
     last: bytes
     record: bytes
@@ -65,8 +66,8 @@ class Publisher:
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Return once every output is stored, durably, in each shard it is for."""
         by_stream: dict[str, list[_Addressed]] = {}
-        for index, (stream, first, last, record) in enumerate(outputs):
-            by_stream.setdefault(stream, []).append(_Addressed(index, first, last, record))
+        for number, (stream, first, last, record) in enumerate(outputs):
+            by_stream.setdefault(stream, []).append(_Addressed(number, first, last, record))
         for stream, todo in by_stream.items():
             await self._publish_to(stream, todo)
 
@@ -97,11 +98,11 @@ class Publisher:
         if owned is None:
             message = f"{stream}: a record landed on {landed_on}, which the log does not list"
             raise LogError(message)
-        left = []
-        for index, first, last, record in sent:
-            for part in HashRange.from_bytes(first, last).without(owned):
-                left.append(_Addressed(index, part.first_bytes, part.last_bytes, record))
-        return left
+        return [
+            _Addressed(number, part.first_bytes, part.last_bytes, record)
+            for number, first, last, record in sent
+            for part in HashRange.from_bytes(first, last).without(owned)
+        ]
 
     async def _refresh(self, stream: str) -> _ShardMap:
         self._maps[stream] = _ShardMap(await self._log.shards(stream))
@@ -112,7 +113,7 @@ def _cut(todo: list[_Addressed], shards: _ShardMap) -> tuple[dict[int, list[_Add
     """Return, per number of an open shard, what goes into its next record, and what must wait for a later one."""
     portions: dict[int, list[_Addressed]] = {}
     sizes: dict[int, int] = {}
-    rest = []
+    rest: list[_Addressed] = []
     for part in todo:
         number = bisect_right(shards.firsts, part.first) - 1
         if part.first == part.last:
@@ -120,7 +121,7 @@ def _cut(todo: list[_Addressed], shards: _ShardMap) -> tuple[dict[int, list[_Add
             continue
         while number < len(shards.ids) and shards.firsts[number] <= part.last:
             first, last = max(part.first, shards.firsts[number]), min(part.last, shards.lasts[number])
-            copy = _Addressed(part.index, first, last, readdress(part.record, first, last))
+            copy = _Addressed(part.number, first, last, readdress(part.record, first, last))
             _place(copy, number, portions, sizes, rest)
             number += 1
     return portions, rest

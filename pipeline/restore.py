@@ -56,9 +56,7 @@ class Restorer:
         if kept is not None:
             return kept
         folder = self.scratch / f"{self.stage.name}-{shard.shard_id}"
-        manifest = await fetch_newest(
-            self.snapshots, self.stage.name, shard.shard_id, source.pack().decode(), folder
-        )
+        manifest = await fetch_newest(self.snapshots, self.stage.name, shard.shard_id, source.pack().decode(), folder)
         if manifest is not None:
             return self.stores.adopt(self.stage.name, shard.shard_id, folder)
         if shard.parents:

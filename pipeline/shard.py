@@ -32,8 +32,7 @@ from pipeline.kernel.watermarks import Watermarks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.ports import Record, StateStore
-    from pipeline.publisher import Publisher
+    from pipeline.ports import OutputPublisher, Record, StateStore
 
 _SUB_SEQUENCE = Struct(">I")
 
@@ -78,7 +77,9 @@ def write_meta(meta: Meta, changes: Changes) -> None:
 class Shard:
     """One shard of a stage: its state, and the way through step, publish and commit."""
 
-    def __init__(self, stage: Stage, store: StateStore, publisher: Publisher, cached_per_table: int = 20_000) -> None:
+    def __init__(
+        self, stage: Stage, store: StateStore, publisher: OutputPublisher, cached_per_table: int = 20_000
+    ) -> None:
         meta = read_meta(store)
         if meta is None:
             message = f"stage {stage.name}: this state store was never set up"
@@ -209,8 +210,7 @@ class Shard:
             return False
         context.begin(self._position, user_record)
         event_time_us = min(envelope.event_time_us, time_limit_us)
-        if event_time_us > scope.now_us:
-            scope.now_us = event_time_us
+        scope.now_us = max(scope.now_us, event_time_us)
         if self._cycles.next_due_us <= scope.now_us:
             self._pass_cut_offs()
         if self._timers.next_due_us <= scope.now_us:

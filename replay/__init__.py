@@ -1,1 +1,1 @@
-"""Reading ranges of a stream again: to verify a run, to re-drive it, to compare two and to reconcile."""
+"""Reading recorded streams again: to verify what the live system did, to re-drive, to reconcile."""

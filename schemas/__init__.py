@@ -1,0 +1,1 @@
+"""What the events, the messages and the schemes are: types and data, and nothing that runs."""

@@ -285,7 +285,7 @@ class ParticipantListed:
     schemes: tuple[str, ...]
     """The profiles by which it can be reached."""
     caps: dict[str, int]
-    """Per currency: the net sender cap of its settlement account in minor units; empty if it settles through another."""
+    """Per currency: the net sender cap of its settlement account, in minor units; empty if it settles elsewhere."""
     available: bool
 
     def __post_init__(self) -> None:

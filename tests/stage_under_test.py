@@ -52,7 +52,7 @@ class StageUnderTest:
             store = MemoryStore()
             store.write(genesis_rows(stage, Source("test", stage.source_stream, "shard-0"), FULL_RANGE))
         self.store = store
-        self.shard = Shard(stage, store, self.publisher)  # type: ignore[arg-type]
+        self.shard = Shard(stage, store, self.publisher)
         self.now_us = START_US
         self._sequence = self.shard.position.sequence
 

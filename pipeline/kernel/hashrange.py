@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import md5
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class HashRange:
         """Return ``parts`` ranges of (almost) equal size that tile this one, as CreateStream does."""
         size = self.last - self.first + 1
         edges = [self.first + size * i // parts for i in range(parts + 1)]
-        return [HashRange(low, high - 1) for low, high in zip(edges, edges[1:], strict=False)]
+        return [HashRange(low, high - 1) for low, high in pairwise(edges)]
 
 
 FULL_RANGE = HashRange(0, LAST_HASH)

@@ -63,7 +63,9 @@ type_of_kind: dict[int, type] = {1: Tick, 2: SourceEnded, 3: Parked, 4: Behaviou
 kind_of_type: dict[type, int] = {event_type: kind for kind, event_type in type_of_kind.items()}
 _VERSION = 1
 _encoder = msgspec.msgpack.Encoder()
-_decoders = {kind: msgspec.msgpack.Decoder(event_type) for kind, event_type in type_of_kind.items()}
+_decoders: dict[int, msgspec.msgpack.Decoder[object]] = {
+    kind: msgspec.msgpack.Decoder(event_type) for kind, event_type in type_of_kind.items()
+}
 
 
 def encode(event: object) -> tuple[int, int, bytes]:

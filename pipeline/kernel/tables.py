@@ -98,9 +98,9 @@ class Table(Generic[V]):
     def scan(self, hash_range: HashRange) -> list[tuple[bytes, bytes, V]]:
         """Return (hash, key, value) of every entry whose hash lies in ``hash_range``, in their order."""
         first, end = keys.rows_of(keys.KEYED, hash_range)
-        rows = {
-            row[1:]: None for row, _ in self._store.scan(first, end) if row[17:18] == self._number
-        } | {row: None for row in self._changed if int.from_bytes(row[:16], "big") in hash_range}
+        rows = {row[1:]: None for row, _ in self._store.scan(first, end) if row[17:18] == self._number} | {
+            row: None for row in self._changed if int.from_bytes(row[:16], "big") in hash_range
+        }
         found = []
         hashed_before = self._scope.hashed
         for row in sorted(rows):

@@ -28,4 +28,4 @@ SCT_INST = SchemeProfile(
 )
 
 SCT_INST_FOREIGN = replace(SCT_INST, name="sct-inst-foreign", on_timeout="hold", answer_us_max=9_000_000)
-"""SCT Inst through somebody else's clearing, where we are the participant: a time-out says nothing about the outcome."""
+"""SCT Inst through somebody else's clearing, whose participant we are: a time-out says nothing about the outcome."""

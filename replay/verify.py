@@ -1,0 +1,112 @@
+"""Prove that the live system did what the log says: read the recorded streams again, from nothing, and compare.
+
+A stage is a function of its stream.  So its shards are run again over the same records, with the same code, from an
+empty state, and with a publisher that publishes nothing; at the position of a live snapshot the chain of digests must
+have the same head, and the state the same digest.  If it does not, code, state or log are not what they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pipeline.kernel.position import Position
+from pipeline.restore import Restorer, take_snapshot
+from pipeline.shard import Shard
+from pipeline.state.digest import FileDigests, state_digest
+from pipeline.state.memory import MemoryStores
+from pipeline.state.snapshots import MemorySnapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.kernel.agent import Output, Stage
+    from pipeline.ports import Log, Manifest, ShardDescription
+
+READ_AT_ONCE = 2_000
+"""User records."""
+
+
+class NoPublisher:
+    """Publishes nothing: the outputs of a replay are in its chain, and nowhere else."""
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardVerdict:
+    """What the replay of one shard came to, beside what the live one had come to at the same position."""
+
+    stage: str
+    shard_id: str
+    position: str
+    records: int
+    live_head: bytes
+    replayed_head: bytes
+    live_state: bytes
+    replayed_state: bytes
+
+    @property
+    def equal(self) -> bool:
+        """Say whether chain head and state are the same."""
+        return self.live_head == self.replayed_head and self.live_state == self.replayed_state
+
+
+class StageReplay:
+    """Runs every shard of a stage again, parents before children, each up to its live snapshot."""
+
+    def __init__(self, stage: Stage, log: Log, scratch: Path) -> None:
+        self._stage = stage
+        self._log = log
+        self._scratch = scratch
+        self._stores = MemoryStores()
+        self._snapshots = MemorySnapshots()
+        self._restorer = Restorer(stage, log, self._stores, self._snapshots, scratch)
+
+    async def verify(self, live: Sequence[Manifest]) -> list[ShardVerdict]:
+        """Return a verdict per live snapshot: at most one a shard, and for a child those of all its ancestors."""
+        shards = {shard.shard_id: shard for shard in await self._log.shards(self._stage.source_stream)}
+        manifests = {manifest.shard_id: manifest for manifest in live}
+        return [
+            await self._verify_shard(shard, manifests[shard_id])
+            for shard_id, shard in shards.items()
+            if shard_id in manifests
+        ]
+
+    async def _verify_shard(self, description: ShardDescription, live: Manifest) -> ShardVerdict:
+        store = await self._restorer.restore(description)
+        shard = Shard(self._stage, store, NoPublisher())
+        await self._read_to(shard, description.shard_id, Position.unpack(live.position))
+        if live.ended:
+            await shard.finish()
+            folder = self._scratch / f"end-{description.shard_id}"
+            await take_snapshot(shard, self._stores, self._snapshots, folder, FileDigests())
+        return ShardVerdict(
+            stage=self._stage.name,
+            shard_id=description.shard_id,
+            position=str(shard.position),
+            records=shard.committed.records,
+            live_head=live.chain_head,
+            replayed_head=shard.committed.chain_head,
+            live_state=live.state_digest,
+            replayed_state=state_digest(store),
+        )
+
+    async def _read_to(self, shard: Shard, shard_id: str, end: Position) -> None:
+        after = shard.position.sequence
+        while after < end.sequence:
+            found = await self._log.read(self._stage.source_stream, shard_id, after, READ_AT_ONCE)
+            records = [record for record in found.records if record.sequence <= end.sequence]
+            if not records:
+                return
+            await shard.process(records)
+            after = records[-1].sequence
+
+
+async def verify_stage(stage: Stage, log: Log, live: Sequence[Manifest]) -> list[ShardVerdict]:
+    """Replay the recorded stream of ``stage`` from nothing and compare it with its ``live`` snapshots."""
+    with TemporaryDirectory() as scratch:
+        return await StageReplay(stage, log, Path(scratch)).verify(live)
