@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pipeline.errors import SnapshotError
+from pipeline.errors import InvariantViolation, SnapshotError
 from pipeline.ports import Manifest
 
 if TYPE_CHECKING:
@@ -95,6 +95,24 @@ def decode(content: bytes, stage: str, shard_id: str, place: Place) -> Manifest:
     if (manifest.stage, manifest.shard_id, Place.of(manifest)) != (stage, shard_id, place):
         raise SnapshotError(f"{where} is another's: {manifest.stage}/{manifest.shard_id}/{Place.of(manifest).name}")
     return manifest
+
+
+def describe(manifest: Manifest) -> str:
+    """Return a name of the snapshot for messages."""
+    return f"{manifest.stage}/{manifest.shard_id}/{Place.of(manifest).name.removesuffix('.json')}"
+
+
+def check_same_state(existing: Manifest, manifest: Manifest) -> None:
+    """Accept a lost race: both snapshots at one place must be of the same state of the same source."""
+    if existing.source != manifest.source:
+        raise SnapshotError(
+            f"snapshot {describe(manifest)} is there from {existing.source}, and this is {manifest.source}"
+        )
+    if existing.state_digest != manifest.state_digest:
+        raise InvariantViolation(
+            f"snapshot {describe(manifest)} is there with state {existing.state_digest.hex()}, "
+            f"and this worker has {manifest.state_digest.hex()}: two readings of one log differ"
+        )
 
 
 def _manifest(document: _Document) -> Manifest:

@@ -12,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SnapshotError
-from pipeline.state.snapshots import describe
+from pipeline.state.manifests import describe
 
 if TYPE_CHECKING:
     from pathlib import Path

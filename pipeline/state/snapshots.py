@@ -29,9 +29,9 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from pipeline.errors import InvariantViolation, SnapshotError
+from pipeline.errors import SnapshotError
 from pipeline.state.durable import check_name, sync_folder
-from pipeline.state.manifests import Place, decode, encode
+from pipeline.state.manifests import Place, check_same_state, decode, describe, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,34 +83,38 @@ class FolderSnapshots:
                 return
         try:
             existing = self._read_manifest(manifest.stage, manifest.shard_id, Place.of(manifest))
+        except FileNotFoundError:
+            return  # it won, and was retired since: the shard has newer ones
         except SnapshotError as error:
             _log.error("snapshot set aside for a new one: %s", error)
             self._set_aside(manifest)
             self._publish(manifest, folder)
         else:
-            check_equal(existing, manifest)
+            check_same_state(existing, manifest)
 
     def _store_file(self, source: Path, digest: str) -> None:
         target = self._files / digest
         if target.exists() and target.stat().st_size == source.stat().st_size:
             return
         written = _temporary(target)
-        if _copy(source, written) != digest:
-            written.unlink()
-            raise SnapshotError(f"{source} changed while its snapshot was published: it is not {digest} any more")
-        written.replace(target)
+        try:
+            if _copy(source, written) != digest:
+                raise SnapshotError(f"{source} changed while its snapshot was published: it is not {digest} any more")
+            written.replace(target)
+        finally:
+            written.unlink(missing_ok=True)
 
     def _create_manifest(self, manifest: Manifest) -> bool:
         path = self._path(manifest.stage, manifest.shard_id, Place.of(manifest))
         path.parent.mkdir(parents=True, exist_ok=True)
         written = _temporary(path)
-        _write(written, encode(manifest))
         try:
+            _write(written, encode(manifest))
             os.link(written, path)
         except FileExistsError:
             return False
         finally:
-            written.unlink()
+            written.unlink(missing_ok=True)
         for folder in (path.parent, path.parent.parent, self._manifests):
             sync_folder(folder)
         return True
@@ -118,7 +122,7 @@ class FolderSnapshots:
     def _set_aside(self, manifest: Manifest) -> None:
         """Rename the damaged manifest in the place of ``manifest``, unless another publisher was here first."""
         path = self._path(manifest.stage, manifest.shard_id, Place.of(manifest))
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked(fcntl.LOCK_EX), suppress(FileNotFoundError):
             try:
                 self._read_manifest(manifest.stage, manifest.shard_id, Place.of(manifest))
             except SnapshotError:
@@ -227,7 +231,7 @@ class MemorySnapshots:
             if digest not in self.files:
                 self.files[digest] = (folder / name).read_bytes()
         key = (manifest.stage, manifest.shard_id, Place.of(manifest))
-        check_equal(self._manifests.setdefault(key, manifest), manifest)
+        check_same_state(self._manifests.setdefault(key, manifest), manifest)
 
     async def manifests(self, stage: str, shard_id: str) -> Sequence[Manifest]:
         """Return the shard's snapshots, the newest first."""
@@ -249,24 +253,6 @@ class MemorySnapshots:
             del self._manifests[stage, shard_id, Place.of(manifest)]
         named = {digest for manifest in self._manifests.values() for digest in manifest.files.values()}
         self.files = {digest: content for digest, content in self.files.items() if digest in named}
-
-
-def describe(manifest: Manifest) -> str:
-    """Return a name of the snapshot for messages."""
-    return f"{manifest.stage}/{manifest.shard_id}/{Place.of(manifest).name.removesuffix('.json')}"
-
-
-def check_equal(existing: Manifest, manifest: Manifest) -> None:
-    """Accept a lost race: both snapshots at one place must be of the same state of the same source."""
-    if existing.source != manifest.source:
-        raise SnapshotError(
-            f"snapshot {describe(manifest)} is there from {existing.source}, and this is {manifest.source}"
-        )
-    if existing.state_digest != manifest.state_digest:
-        raise InvariantViolation(
-            f"snapshot {describe(manifest)} is there with state {existing.state_digest.hex()}, "
-            f"and this worker has {manifest.state_digest.hex()}: two readings of one log differ"
-        )
 
 
 def _temporary(path: Path) -> Path:
