@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, NamedTuple
 
-from crc32c import crc32c
+import google_crc32c
 
 from pipeline.errors import LogError
 from pipeline.ports import Record
@@ -55,7 +55,7 @@ class FrameHead(NamedTuple):
     arrival_us: int
     before: int
     """User records of the shard before this frame."""
-    count: int
+    user_records: int
     """User records in this frame."""
 
 
@@ -72,15 +72,12 @@ class Parsed(NamedTuple):
 def check_record(user_records: Sequence[bytes]) -> None:
     """Raise ``LogError`` unless ``user_records`` may stand in one record."""
     if not user_records:
-        message = "a record holds at least one user record, and this entry has none"
-        raise LogError(message)
+        raise LogError("a record holds at least one user record, and this entry has none")
     size = sum(map(len, user_records))
     if size > RECORD_BYTES_MAX:
-        message = f"a record of {size} bytes of user data is refused: the limit is {RECORD_BYTES_MAX}; put fewer at once"
-        raise LogError(message)
+        raise LogError(f"a record of {size} bytes of user data is refused: the limit is {RECORD_BYTES_MAX} bytes")
     if len(user_records) > USER_RECORDS_MAX:
-        message = f"a record of {len(user_records)} user records is refused: the limit is {USER_RECORDS_MAX}"
-        raise LogError(message)
+        raise LogError(f"a record of {len(user_records)} user records is refused: the limit is {USER_RECORDS_MAX}")
 
 
 def frame_length(user_records: Sequence[bytes]) -> int:
@@ -95,7 +92,7 @@ def encode_frame(offset: int, arrival_us: int, before: int, user_records: Sequen
     length = HEAD_BYTES + _LENGTH_BYTES * count + sum(lengths)
     fields = _FIELDS.pack(length, offset + length, arrival_us, before, count)
     rest = b"".join((fields, pack(f"<{count}I", *lengths), *user_records))
-    return _CRC.pack(crc32c(rest)), rest
+    return _CRC.pack(google_crc32c.value(rest)), rest
 
 
 def decode_head(data: bytes, at: int, offset: int) -> FrameHead:
@@ -119,22 +116,21 @@ def parse_frames(data: bytes, offset: int, limit: int) -> Parsed:
     records: list[Record] = []
     at = user_records = through = 0
     size = len(data)
-    view = memoryview(data)
     while user_records < limit and size - at >= HEAD_BYTES:
         head = decode_head(data, at, offset + at)
         end = at + head.length
         if end > size:
             break
-        if crc32c(view[at + _CRC.size : end]) != _CRC.unpack_from(data, at)[0]:
+        if google_crc32c.value(data[at + _CRC.size : end]) != _CRC.unpack_from(data, at)[0]:
             raise DamagedFrameError(offset + at, "the checksum does not fit")
         records.append(Record(head.sequence, head.arrival_us, _user_records(data, at, head)))
-        user_records += head.count
-        through = head.before + head.count
+        user_records += head.user_records
+        through = head.before + head.user_records
         at = end
     return Parsed(records, user_records, through)
 
 
 def _user_records(data: bytes, at: int, head: FrameHead) -> list[bytes]:
-    lengths = unpack_from(f"<{head.count}I", data, at + HEAD_BYTES)
-    edges = accumulate(lengths, initial=at + HEAD_BYTES + _LENGTH_BYTES * head.count)
+    lengths = unpack_from(f"<{head.user_records}I", data, at + HEAD_BYTES)
+    edges = accumulate(lengths, initial=at + HEAD_BYTES + _LENGTH_BYTES * head.user_records)
     return [data[first:end] for first, end in pairwise(edges)]

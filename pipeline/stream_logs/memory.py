@@ -158,12 +158,8 @@ class MemoryLog:
         try:
             return self._maps[stream]
         except KeyError:
-            message = f"there is no stream {stream!r}: create it first"
-            raise LogError(message) from None
+            raise LogError(f"there is no stream {stream!r}: create it first") from None
 
     def _shard(self, stream: str, shard_id: str) -> _Shard:
-        shard = self._shards.get((stream, shard_id))
-        if shard is None:
-            self._map(stream).get(shard_id)  # says what is missing
-            raise AssertionError
-        return shard
+        description = self._map(stream).get(shard_id)
+        return self._shards[stream, description.shard_id]

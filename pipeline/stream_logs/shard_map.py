@@ -31,8 +31,7 @@ class ShardMap:
 
     def __init__(self, stream: str, shards: Sequence[ShardDescription]) -> None:
         if len(shards) > SHARDS_MAX:
-            message = f"{stream}: a stream has at most {SHARDS_MAX} shards in its life, not {len(shards)}"
-            raise LogError(message)
+            raise LogError(f"{stream}: a stream has at most {SHARDS_MAX} shards in its life, not {len(shards)}")
         self.stream = stream
         self.shards = tuple(shards)
         self._by_id = {shard.shard_id: shard for shard in shards}
@@ -44,8 +43,7 @@ class ShardMap:
     def create(cls, stream: str, shards: int) -> ShardMap:
         """Return the map of a new stream, with ``shards`` shards of equal hash ranges."""
         if not 1 <= shards <= SHARDS_MAX:
-            message = f"{stream}: a stream is created with 1 to {SHARDS_MAX} shards, not {shards}"
-            raise LogError(message)
+            raise LogError(f"{stream}: a stream is created with 1 to {SHARDS_MAX} shards, not {shards}")
         ranges = FULL_RANGE.divide(shards)
         return cls(stream, [ShardDescription(_name(i), part, (), closed=False) for i, part in enumerate(ranges)])
 
@@ -54,14 +52,12 @@ class ShardMap:
         try:
             return self._by_id[shard_id]
         except KeyError:
-            message = f"stream {self.stream} has no shard {shard_id!r}; it has {', '.join(self._by_id)}"
-            raise LogError(message) from None
+            raise LogError(f"stream {self.stream} has no shard {shard_id!r}; it has {', '.join(self._by_id)}") from None
 
     def owner(self, explicit_hash: bytes) -> str:
         """Return the id of the open shard that owns the hash (16 bytes, big-endian)."""
         if len(explicit_hash) != HASH_BYTES:
-            message = f"{self.stream}: an explicit hash has {HASH_BYTES} bytes, not {len(explicit_hash)}"
-            raise LogError(message)
+            raise LogError(f"{self.stream}: an explicit hash has {HASH_BYTES} bytes, not {len(explicit_hash)}")
         return self._owners[bisect_right(self._first_hashes, explicit_hash) - 1]
 
     def split(self, shard_id: str, at: int) -> ShardMap:
@@ -70,8 +66,7 @@ class ShardMap:
         try:
             parts = parent.hash_range.split(at)
         except ValueError as error:
-            message = f"{self.stream}/{shard_id} cannot be split: {error}"
-            raise LogError(message) from error
+            raise LogError(f"{self.stream}/{shard_id} cannot be split: {error}") from error
         return self._reshard((parent,), parts)
 
     def merge(self, shard_id: str, adjacent_shard_id: str) -> ShardMap:
@@ -80,24 +75,20 @@ class ShardMap:
         try:
             joined = parents[0].hash_range.join(parents[1].hash_range)
         except ValueError as error:
-            message = f"{self.stream}: {shard_id} and {adjacent_shard_id} cannot be merged: {error}"
-            raise LogError(message) from error
+            raise LogError(f"{self.stream}: {shard_id} and {adjacent_shard_id} cannot be merged: {error}") from error
         return self._reshard(parents, (joined,))
 
     def open_shard(self, shard_id: str) -> ShardDescription:
         """Return the shard of that id, or raise ``LogError`` if it is closed."""
         shard = self.get(shard_id)
         if shard.closed:
-            message = f"{self.stream}/{shard_id} is closed: it was split or merged before"
-            raise LogError(message)
+            raise LogError(f"{self.stream}/{shard_id} is closed: it was split or merged before")
         return shard
 
     def _reshard(self, parents: Sequence[ShardDescription], ranges: Sequence[HashRange]) -> ShardMap:
         kept = [replace(shard, closed=True) if shard in parents else shard for shard in self.shards]
         names = tuple(parent.shard_id for parent in parents)
-        children = [
-            ShardDescription(_name(len(kept) + i), part, names, closed=False) for i, part in enumerate(ranges)
-        ]
+        children = [ShardDescription(_name(len(kept) + i), part, names, closed=False) for i, part in enumerate(ranges)]
         return ShardMap(self.stream, kept + children)
 
     def to_json(self) -> str:
@@ -119,8 +110,7 @@ class ShardMap:
         """Return the map that :meth:`to_json` wrote; a text that is none raises ``ValueError`` or ``KeyError``."""
         stored = json.loads(text)
         if stored["format"] != FORMAT:
-            message = f"format {stored['format']} is not {FORMAT}, which this build knows"
-            raise ValueError(message)
+            raise ValueError(f"format {stored['format']} is not {FORMAT}, which this build knows")
         return cls(
             stored["stream"],
             [
