@@ -1,1 +1,1 @@
-"""How fast it is, and where the time goes.  Timings live here and never in the verdict of a test."""
+"""What it costs: figures, measured here and now, in one run; never a test's verdict."""

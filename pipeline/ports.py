@@ -115,7 +115,7 @@ class Log(Protocol):
         """Return the sequence number ``after`` which only records to come are read."""
 
     async def at_time(self, stream: str, shard_id: str, arrival_us: int) -> int:
-        """Return the sequence number ``after`` which the first record is read that arrived at ``arrival_us`` or later."""
+        """Return the sequence number ``after`` which the first record from ``arrival_us`` on is read."""
 
 
 class OutputPublisher(Protocol):
@@ -203,7 +203,7 @@ class SnapshotStore(Protocol):
         """Return the shard's snapshots, the newest first.  A damaged manifest is logged as an error and left out."""
 
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
-        """Copy the files into ``folder``, which must not exist; raise ``SnapshotError`` if one is missing or damaged."""
+        """Copy the files into ``folder``, which must not exist; ``SnapshotError`` if one is missing or damaged."""
 
 
 class Clock(Protocol):
