@@ -6,6 +6,7 @@ both.  Kinds below 256 are the engine's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -42,7 +43,9 @@ VERSION: Final = 1
 
 _kind_of_type = {event_type: kind for kind, event_type in KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode
-_decoders = {(kind, VERSION): msgspec.msgpack.Decoder(event_type).decode for kind, event_type in KINDS.items()}
+_decoders: dict[tuple[int, int], Callable[[bytes], object]] = {
+    (kind, VERSION): msgspec.msgpack.Decoder(event_type).decode for kind, event_type in KINDS.items()
+}
 
 
 def encode(event: object) -> tuple[int, int, bytes]:

@@ -15,7 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.identifiers import check_bic, check_identifier, check_reference, check_uetr
+from schemas.identifiers import (
+    REFERENCE_LENGTH_MAX,
+    is_bic,
+    is_identifier,
+    is_uetr,
+    not_a_bic,
+    not_a_uetr,
+    not_an_identifier,
+    too_long_a_reference,
+)
 from schemas.money import Money
 
 
@@ -27,8 +36,10 @@ class Party:
     agent: str
 
     def __post_init__(self) -> None:
-        check_identifier("account token", self.account)
-        check_bic(self.agent)
+        if is_identifier(self.account) is None:
+            raise not_an_identifier("account token", self.account)
+        if is_bic(self.agent) is None:
+            raise not_a_bic(self.agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +61,16 @@ class CreditTransfer:
     reference: str = ""
 
     def __post_init__(self) -> None:
-        check_identifier("payment id", self.payment_id)
-        check_identifier("transaction id", self.transaction_id)
-        check_identifier("end-to-end id", self.end_to_end_id)
-        check_uetr(self.uetr)
-        check_reference(self.reference)
+        if is_identifier(self.payment_id) is None:
+            raise not_an_identifier("payment id", self.payment_id)
+        if is_identifier(self.transaction_id) is None:
+            raise not_an_identifier("transaction id", self.transaction_id)
+        if is_identifier(self.end_to_end_id) is None:
+            raise not_an_identifier("end-to-end id", self.end_to_end_id)
+        if is_uetr(self.uetr) is None:
+            raise not_a_uetr(self.uetr)
+        if len(self.reference) > REFERENCE_LENGTH_MAX:
+            raise too_long_a_reference(self.reference)
         if self.accepted_us <= 0:
             message = f"accepted_us must be above 0, not {self.accepted_us}"
             raise ValueError(message)
@@ -289,8 +305,9 @@ class ParticipantListed:
     available: bool
 
     def __post_init__(self) -> None:
-        check_bic(self.bic)
-        check_bic(self.settles_through)
+        for bic in (self.bic, self.settles_through):
+            if is_bic(bic) is None:
+                raise not_a_bic(bic)
 
 
 @dataclass(frozen=True, slots=True)

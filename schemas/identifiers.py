@@ -1,4 +1,7 @@
-"""The identifiers of payments and their limits; every check names the field and what is wrong with it."""
+"""The identifiers of payments: what each must look like, and what to say of one that does not.
+
+The patterns are used on every record, so an event asks the pattern itself and comes here only to explain.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,34 @@ from typing import Final
 IDENTIFIER_LENGTH_MAX: Final = 64
 REFERENCE_LENGTH_MAX: Final = 140
 """ISO 20022's Max140Text for unstructured remittance information."""
+_SHOWN: Final = 40
+"""Characters of a bad value that an error repeats."""
 
-_BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?").fullmatch
-_UETR = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").fullmatch
-
-
-def check_bic(bic: str) -> None:
-    """Raise unless ``bic`` has the form of an ISO 9362 business identifier code (8 or 11 characters)."""
-    if _BIC(bic) is None:
-        message = f"not a BIC: {bic[:16]!r}"
-        raise ValueError(message)
-
-
-def check_uetr(uetr: str) -> None:
-    """Raise unless ``uetr`` is a lower-case UUID version 4, as ISO 20022's UUIDv4Identifier."""
-    if _UETR(uetr) is None:
-        message = f"not a UETR: {uetr[:40]!r}"
-        raise ValueError(message)
+is_identifier = re.compile(r"[!-~]{1,64}").fullmatch
+"""Printable ASCII without spaces, 1 to 64 characters."""
+is_bic = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?").fullmatch
+"""ISO 9362, 8 or 11 characters."""
+is_uetr = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").fullmatch
+"""A lower-case UUID version 4, ISO 20022's UUIDv4Identifier."""
 
 
-def check_identifier(name: str, value: str) -> None:
-    """Raise unless ``value`` is printable ASCII without spaces, 1 to 64 characters."""
+def not_an_identifier(name: str, value: str) -> ValueError:
+    """Return what to raise for a ``value`` that :data:`is_identifier` refused."""
     if not 0 < len(value) <= IDENTIFIER_LENGTH_MAX:
-        message = f"{name} has {len(value)} characters, not 1 to {IDENTIFIER_LENGTH_MAX}"
-        raise ValueError(message)
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        message = f"{name} has characters other than printable ASCII: {value!r}"
-        raise ValueError(message)
+        return ValueError(f"{name} has {len(value)} characters, not 1 to {IDENTIFIER_LENGTH_MAX}")
+    return ValueError(f"{name} has characters other than printable ASCII without spaces: {value!a}")
 
 
-def check_reference(reference: str) -> None:
-    """Raise unless ``reference`` fits ISO 20022's 140 characters."""
-    if len(reference) > REFERENCE_LENGTH_MAX:
-        message = f"reference has {len(reference)} characters, at most {REFERENCE_LENGTH_MAX}"
-        raise ValueError(message)
+def not_a_bic(value: str) -> ValueError:
+    """Return what to raise for a ``value`` that :data:`is_bic` refused."""
+    return ValueError(f"not a BIC: {value[:_SHOWN]!a}")
+
+
+def not_a_uetr(value: str) -> ValueError:
+    """Return what to raise for a ``value`` that :data:`is_uetr` refused."""
+    return ValueError(f"not a UETR: {value[:_SHOWN]!a}")
+
+
+def too_long_a_reference(value: str) -> ValueError:
+    """Return what to raise for a reference of more than 140 characters."""
+    return ValueError(f"reference has {len(value)} characters, at most {REFERENCE_LENGTH_MAX}")
