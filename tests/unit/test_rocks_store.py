@@ -43,6 +43,26 @@ while True:
         flushing.start()
 """
 
+FULL_DISK_WRITER = """
+import os, resource, sys
+from pathlib import Path
+from pipeline.errors import StateError
+from pipeline.state.rocks import RocksSettings, RocksStores
+
+store = RocksStores(Path(sys.argv[1]), RocksSettings(block_cache_mib=1, write_buffers_mib=4)).open("stage", "shard")
+resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))  # no file may grow beyond it, as on a full disk
+position = 0
+while True:
+    position += 1
+    number = b"%d" % position
+    changes = {b"value/%d" % i: number + os.urandom(400) for i in range(50)}
+    try:
+        store.write({**changes, b"position": number})
+    except StateError as error:
+        print(error, flush=True)
+        os._exit(0)
+"""
+
 HOLDER = """
 import sys
 from pathlib import Path
@@ -104,6 +124,21 @@ def test_a_killed_process_leaves_a_state_at_the_boundary_of_a_batch(stores: Rock
         flushed = max(int(line) for line in lines if line.endswith("\n"))
         reached = check_boundary(stores, flushed)
     assert reached > 0
+
+
+def test_a_full_disk_refuses_writes_and_loses_no_committed_boundary(stores: RocksStores, folder: Path) -> None:
+    store = stores.create("stage", "shard")
+    store.write({b"position": b"0"})
+    store.close()
+
+    with child(FULL_DISK_WRITER, folder) as process:
+        told, _ = process.communicate(timeout=60)
+
+    assert "stage/shard cannot be written" in told
+    store = opened(stores)
+    position = store.get(b"position")
+    assert position is not None
+    assert all(value.startswith(position) for _, value in store.scan(b"value/", b"value0"))
 
 
 def check_boundary(stores: RocksStores, flushed: int) -> int:
