@@ -31,9 +31,10 @@ USER_RECORDS_MAX = 1 << 16
 """User records in one record."""
 
 _CRC = Struct("<I")
-_FIELDS = Struct("<IQQQI")  # length, sequence, arrival_us, user records before, count
+_FIELDS = Struct("<IQQQI")  # length, sequence, arrival_us, user records before, user records
+_HEAD = Struct("<IIQQQI")  # both
 _LENGTH_BYTES = 4
-HEAD_BYTES = _CRC.size + _FIELDS.size
+HEAD_BYTES = _HEAD.size
 FRAME_BYTES_MAX = HEAD_BYTES + USER_RECORDS_MAX * _LENGTH_BYTES + RECORD_BYTES_MAX
 
 
@@ -95,16 +96,13 @@ def encode_frame(offset: int, arrival_us: int, before: int, user_records: Sequen
     return _CRC.pack(google_crc32c.value(rest)), rest
 
 
-def decode_head(data: bytes, at: int, offset: int) -> FrameHead:
-    """Return the head of the frame at ``data[at:]``, which is byte ``offset`` of the shard.
+def decode_head(data: bytes, offset: int) -> FrameHead:
+    """Return the head of the frame that ``data`` begins with, which is byte ``offset`` of the shard.
 
     The checksum is not looked at, so the head may be wrong where it is not absurd; ``data`` holds the whole head.
     """
-    head = FrameHead(*_FIELDS.unpack_from(data, at + _CRC.size))
-    if not HEAD_BYTES < head.length <= FRAME_BYTES_MAX:
-        raise DamagedFrameError(offset, f"a frame cannot have {head.length} bytes")
-    if head.sequence != offset + head.length:
-        raise DamagedFrameError(offset, f"the frame there says that it ends at {head.sequence}")
+    head = FrameHead(*_FIELDS.unpack_from(data, _CRC.size))
+    _check_head(head.length, head.sequence, offset)
     return head
 
 
@@ -114,23 +112,27 @@ def parse_frames(data: bytes, offset: int, limit: int) -> Parsed:
     ``data`` is what the shard has from byte ``offset`` on.  Raises ``DamagedFrameError``.
     """
     records: list[Record] = []
-    at = user_records = through = 0
+    at = taken = through = 0
     size = len(data)
-    while user_records < limit and size - at >= HEAD_BYTES:
-        head = decode_head(data, at, offset + at)
-        end = at + head.length
+    while taken < limit and size - at >= HEAD_BYTES:
+        checksum, length, sequence, arrival_us, before, count = _HEAD.unpack_from(data, at)
+        _check_head(length, sequence, offset + at)
+        end = at + length
         if end > size:
             break
-        if google_crc32c.value(data[at + _CRC.size : end]) != _CRC.unpack_from(data, at)[0]:
+        if google_crc32c.value(data[at + _CRC.size : end]) != checksum:
             raise DamagedFrameError(offset + at, "the checksum does not fit")
-        records.append(Record(head.sequence, head.arrival_us, _user_records(data, at, head)))
-        user_records += head.user_records
-        through = head.before + head.user_records
+        lengths = unpack_from(f"<{count}I", data, at + HEAD_BYTES)
+        edges = accumulate(lengths, initial=at + HEAD_BYTES + _LENGTH_BYTES * count)
+        records.append(Record(sequence, arrival_us, [data[first:last] for first, last in pairwise(edges)]))
+        taken += count
+        through = before + count
         at = end
-    return Parsed(records, user_records, through)
+    return Parsed(records, taken, through)
 
 
-def _user_records(data: bytes, at: int, head: FrameHead) -> list[bytes]:
-    lengths = unpack_from(f"<{head.user_records}I", data, at + HEAD_BYTES)
-    edges = accumulate(lengths, initial=at + HEAD_BYTES + _LENGTH_BYTES * head.user_records)
-    return [data[first:end] for first, end in pairwise(edges)]
+def _check_head(length: int, sequence: int, offset: int) -> None:
+    if not HEAD_BYTES < length <= FRAME_BYTES_MAX:
+        raise DamagedFrameError(offset, f"a frame cannot have {length} bytes")
+    if sequence != offset + length:
+        raise DamagedFrameError(offset, f"the frame there says that it ends at {sequence}")

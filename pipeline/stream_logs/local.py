@@ -147,7 +147,7 @@ class LocalLog:
             if place not in results:
                 groups.setdefault(shard_map.owner(entry.explicit_hash), []).append(place)
         puts = [self._put(shard_map.stream, shard_id, places, entries) for shard_id, places in groups.items()]
-        for landed in await asyncio.gather(*puts):
+        for landed in [await puts[0]] if len(puts) == 1 else await asyncio.gather(*puts):
             results.update(landed)
 
     async def _put(
@@ -156,7 +156,7 @@ class LocalLog:
         """Put some of the entries into one shard; return nothing if it is closed."""
         batch = [entries[place].user_records for place in places]
         try:
-            sequences = await asyncio.wrap_future(self._queue(stream, shard_id).put(batch))
+            sequences = await self._queue(stream, shard_id).put(batch)
         except ShardClosedError:
             return {}
         except DiskFullError as error:

@@ -6,8 +6,7 @@ it.  So there is at most one thread to a shard, and a put waits for at most one 
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from threading import Lock
+from asyncio import Future, Task, get_running_loop
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,37 +27,35 @@ class PutQueue:
     def __init__(self, writer: ShardWriter, executor: Executor) -> None:
         self._writer = writer
         self._executor = executor
-        self._lock = Lock()
         self._waiting: list[_Waiting] = []
-        self._busy = False
+        self._work: Task[None] | None = None
 
-    def put(self, batch: Sequence[Sequence[bytes]]) -> Future[list[int]]:
-        """Return the future sequence numbers of the records of ``batch``; errors are those of ``ShardWriter.put``."""
-        sequences: Future[list[int]] = Future()
-        with self._lock:
-            self._waiting.append(_Waiting(batch, sequences))
-            if not self._busy:
-                self._executor.submit(self._work)
-                self._busy = True
-        return sequences
+    async def put(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
+        """Return the sequence numbers of the records of ``batch``; errors are those of ``ShardWriter.put``."""
+        loop = get_running_loop()
+        sequences: Future[list[int]] = loop.create_future()
+        self._waiting.append(_Waiting(batch, sequences))
+        if self._work is None or self._work.done():
+            self._work = loop.create_task(self._put_waiting())
+        return await sequences
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-                self._busy = bool(waiting)
-            if not waiting:
-                return
-            self._put_together([one for one in waiting if one.sequences.set_running_or_notify_cancel()])
+    async def _put_waiting(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            waiting = [one for one in waiting if not one.sequences.done()]  # else whoever waited was cancelled
+            if waiting:
+                await self._put_together(waiting)
 
-    def _put_together(self, waiting: Sequence[_Waiting]) -> None:
-        if not waiting:
-            return
+    async def _put_together(self, waiting: Sequence[_Waiting]) -> None:
+        records = [user_records for one in waiting for user_records in one.batch]
         try:
-            sequences = iter(self._writer.put([members for one in waiting for members in one.batch]))
+            sequences = iter(await get_running_loop().run_in_executor(self._executor, self._writer.put, records))
         except Exception as error:  # noqa: BLE001 - it is raised again, in each who waits
             for one in waiting:
-                one.sequences.set_exception(error)
-        else:
-            for one in waiting:
-                one.sequences.set_result([next(sequences) for _ in one.batch])
+                if not one.sequences.done():
+                    one.sequences.set_exception(error)
+            return
+        for one in waiting:
+            own = [next(sequences) for _ in one.batch]
+            if not one.sequences.done():
+                one.sequences.set_result(own)

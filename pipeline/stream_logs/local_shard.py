@@ -169,7 +169,7 @@ class LocalShard:
         if len(data) < HEAD_BYTES:
             self._fail(offset, "it ends there")
         try:
-            return decode_head(data, 0, offset)
+            return decode_head(data, offset)
         except DamagedFrameError as error:
             self._fail(error.offset, error.reason)
 
