@@ -1,0 +1,1 @@
+"""The whole system on one machine: processes, a look at what they do, and a report that proves it."""

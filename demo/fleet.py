@@ -1,0 +1,132 @@
+"""The demo's processes: started together, started again when one dies, stopped in order.
+
+Nobody is asked to be careful: any of them may be killed at any moment, and is simply started again with the same
+arguments, because everything it needs to go on is in its folder and in the log.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STOP_SECONDS_MAX = 20
+RESTARTS_MAX = 200
+"""Of all members together; a member that cannot start must not be tried for ever."""
+_PR_SET_PDEATHSIG = 1
+
+
+class MemberFailedError(Exception):
+    """A process of the demo cannot do its work; its own last words are in its log file."""
+
+
+@dataclass
+class Member:
+    """One process."""
+
+    name: str
+    arguments: Sequence[str]
+    """Behind ``python -m``."""
+    log_file: Path
+    ends_by_itself: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+
+    def start(self) -> None:
+        """Start the process; it is told to stop should we die."""
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module, with arguments of our own
+                [sys.executable, "-m", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
+            )
+
+    @property
+    def return_code(self) -> int | None:
+        """The exit code of the process, or None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    @property
+    def done(self) -> bool:
+        """Say whether it ended by itself, as it should."""
+        return self.ends_by_itself and self.return_code == 0
+
+    def last_words(self) -> str:
+        """Return the end of what it wrote."""
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:])
+
+
+@dataclass
+class Fleet:
+    """All members, in the order in which they are started; they are stopped in the reverse."""
+
+    members: list[Member] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start every member."""
+        for member in self.members:
+            member.start()
+
+    def look_after(self) -> None:
+        """Start again whoever was killed; raise ``MemberFailedError`` if one exited because it cannot go on."""
+        for member in self.members:
+            code = member.return_code
+            if code is None or member.done:
+                continue
+            if code > 0:
+                raise MemberFailedError(f"{member.name} exited with {code}:\n{member.last_words()}")
+            if sum(each.restarts for each in self.members) >= RESTARTS_MAX:
+                raise MemberFailedError(f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes")
+            member.restarts += 1
+            member.start()
+
+    def stop(self) -> None:
+        """Ask every member to finish what it has in hand, one after the other, last started first; wait for each."""
+        for member in reversed(self.members):
+            self._stop(member)
+
+    def member(self, name: str) -> Member:
+        """Return the member called ``name``."""
+        return next(member for member in self.members if member.name == name)
+
+    def _stop(self, member: Member) -> None:
+        if member.process is None or member.return_code is not None:
+            return
+        member.process.send_signal(signal.SIGTERM)
+        try:
+            code = member.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            member.process.kill()
+            member.process.wait()
+            message = f"{member.name} did not stop within {STOP_SECONDS_MAX} s of SIGTERM:\n{member.last_words()}"
+            raise MemberFailedError(message) from None
+        if code != 0:
+            raise MemberFailedError(f"{member.name} stopped with {code}:\n{member.last_words()}")
+
+    def kill_all(self) -> None:
+        """End every process at once; for the way out of a failure."""
+        for member in self.members:
+            if member.process is not None and member.return_code is None:
+                member.process.kill()
+                member.process.wait()
+
+
+def _stop_with_parent() -> None:
+    """Have the kernel send us SIGTERM when the demo dies, so that no process is left behind (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def wait_a_little() -> None:
+    """Give the processes a moment between two looks."""
+    time.sleep(0.1)
