@@ -86,7 +86,9 @@ class Fleet:
             if code > 0:
                 raise MemberFailedError(f"{member.name} exited with {code}:\n{member.last_words()}")
             if sum(each.restarts for each in self.members) >= RESTARTS_MAX:
-                raise MemberFailedError(f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes")
+                raise MemberFailedError(
+                    f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes"
+                )
             member.restarts += 1
             member.start()
 
