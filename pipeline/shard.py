@@ -26,7 +26,7 @@ from pipeline.kernel.hashrange import HashRange
 from pipeline.kernel.position import LAST_SUB_SEQUENCE, Position
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
 from pipeline.kernel.tables import Changes, Dropped, Scope, Tables
-from pipeline.kernel.timers import EncodedEvent, Timers
+from pipeline.kernel.timers import Timers
 from pipeline.kernel.watermarks import Watermarks
 
 if TYPE_CHECKING:
@@ -279,14 +279,11 @@ class Shard:
         while (timer := self._timers.pop_due(self._scope.now_us)) is not None:
             key, event = timer
             self._scope.hashed = key[:16]
-            self._dispatch(self._decode_timer(event))
-
-    def _decode_timer(self, event: EncodedEvent) -> object:
-        try:
-            return self.stage.codec.decode(*event)
-        except Poison as poison:
-            message = f"stage {self.stage.name}: a timer of our own cannot be decoded: {poison.reason}"
-            raise InvariantViolation(message) from poison
+            try:
+                self._dispatch(self.stage.codec.decode(*event))
+            except Poison as poison:
+                message = f"stage {self.stage.name}: a timer of our own cannot be handled: {poison.reason}"
+                raise InvariantViolation(message) from poison
 
     def _chain(self, user_record: bytes) -> None:
         self._head = audit_chain.advance(self._head, self._position, user_record, self._context.outputs)

@@ -137,6 +137,22 @@ class ParticipantAnswered:
     """Empty when accepted; otherwise the scheme's reason code."""
     answered_us: int
 
+    def __post_init__(self) -> None:
+        if not is_identifier(self.transaction_id):
+            raise not_an_identifier("transaction id", self.transaction_id)
+        if not is_bic(self.instructing_agent):
+            raise not_a_bic(self.instructing_agent)
+        if not is_bic(self.responder):
+            raise not_a_bic(self.responder)
+        if not is_identifier(self.settlement_account):
+            raise not_an_identifier("settlement account", self.settlement_account)
+        if self.accepted:
+            if self.reason:
+                message = "an acceptance has no reason"
+                raise ValueError(message)
+        elif not is_identifier(self.reason):
+            raise not_an_identifier("reason of a rejection", self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class SettlementCredited:
@@ -325,9 +341,22 @@ class CutOffScheduled:
     cycle: int
     at_us: int
 
+    def __post_init__(self) -> None:
+        _check_not_negative("cycle", self.cycle)
+        _check_not_negative("at_us", self.at_us)
+
 
 @dataclass(frozen=True, slots=True)
 class CycleSettled:
     """The RTGS has settled a cycle: its net debits no longer count against the caps."""
 
     cycle: int
+
+    def __post_init__(self) -> None:
+        _check_not_negative("cycle", self.cycle)
+
+
+def _check_not_negative(name: str, value: int) -> None:
+    if value < 0:
+        message = f"{name} must not be below 0: {value}"
+        raise ValueError(message)

@@ -1,0 +1,1 @@
+"""The clearing and settlement mechanism: reserve, forward, let the clock decide, post or release, net."""

@@ -26,5 +26,6 @@ FPS = SchemeProfile(
         too_late_on_arrival="9911",
         suspected_fraud="1161",
         invalid="1930",
+        too_many_open="1909",
     ),
 )

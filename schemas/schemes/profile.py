@@ -41,3 +41,5 @@ class ReasonCodes:
     too_late_on_arrival: str
     suspected_fraud: str
     invalid: str
+    too_many_open: str
+    """The sender has as many payments open as we take: an error at the instructed agent, which is us."""

@@ -24,6 +24,7 @@ SCT_INST = SchemeProfile(
         too_late_on_arrival="AB06",
         suspected_fraud="FRAD",
         invalid="AC01",
+        too_many_open="AB10",
     ),
 )
 
