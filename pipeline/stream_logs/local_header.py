@@ -124,7 +124,7 @@ class ShardHeader:
 
     @property
     def unclean(self) -> bool:
-        """True while a frame is being written; found so under the append lock, the writer died."""
+        """True while a frame is written or a segment begun; found so under the append lock, the writer died."""
         return self._cells[_UNCLEAN] != 0
 
     @unclean.setter

@@ -31,8 +31,9 @@ def needs_recovery(folder: Path, header: ShardHeader) -> bool:
     """Say whether the shard has anything but durable frames; seen without a lock, it may be a writer at work."""
     last = _segments(folder)[-1]
     written = last + segment_path(folder, last).stat().st_size
-    durable = header.durable_end
-    return header.unclean or header.sync_failed or header.tip.end != durable or written != durable
+    tip, durable_end = header.tip, header.durable_end
+    settled = tip.end == written == durable_end and tip.segment == last
+    return header.unclean or header.sync_failed or not settled
 
 
 def recover(folder: Path, header: ShardHeader) -> None:

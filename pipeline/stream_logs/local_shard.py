@@ -47,7 +47,11 @@ class LocalShard:
         self._segments = SegmentReader(folder)
         self._writer = ShardWriter(folder, self._header, clock, segment_bytes) if self._header.writable else None
         if self._writer:
-            self._writer.open()
+            try:
+                self._writer.open()
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def writer(self) -> ShardWriter:

@@ -65,13 +65,15 @@ class ShardWriter:
 
         Raises ``ShardClosedError`` or ``DiskFullError`` if none was stored, and ``LogError`` if nobody knows.
         """
+        stored = False
         try:
             sequences = self._append(batch)
+            stored = True
+            self._sync(sequences[-1])
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in _FULL and not stored:
                 raise DiskFullError(f"{self._folder}: {error.strerror}") from error
             raise LogError(f"{self._folder} cannot be written: {error}; mend the disk and start again") from error
-        self._sync(sequences[-1])
         return sequences
 
     def _append(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
@@ -126,9 +128,11 @@ class ShardWriter:
                 self._begin_segment(tip)
 
     def _begin_segment(self, tip: Tip) -> None:
+        self._header.unclean = True  # a new file that the header does not name must not be left beside a growing one
         with opened(segment_path(self._folder, tip.end), os.O_RDWR | os.O_CREAT | os.O_TRUNC):
             sync_folder(self._folder)
         self._header.tip = tip._replace(segment=tip.end)
+        self._header.unclean = False
         self._header.sync()
 
     def _sync(self, through: int) -> None:

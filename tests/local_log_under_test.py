@@ -1,0 +1,31 @@
+"""The embedded log as a test opens it, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.stream_logs.local import LocalLog
+from tests.log_under_test import FIRST_SHARD, STREAM, LogUnderTest
+from tests.virtual_clock import VirtualClock
+
+ONE_SEGMENT = 1 << 20
+
+
+@contextmanager
+def opened(folder: Path, segment_bytes: int = ONE_SEGMENT, clock: VirtualClock | None = None) -> Iterator[LogUnderTest]:
+    """Open the log in ``folder`` as one process does."""
+    log = LocalLog(folder, clock or VirtualClock(), segment_bytes=segment_bytes)
+    with LogUnderTest(log) as under_test:
+        yield under_test
+    log.close()
+
+
+def shard_folder(folder: Path, shard_id: str = FIRST_SHARD) -> Path:
+    return folder / "streams" / STREAM / shard_id
+
+
+def segments(folder: Path) -> list[Path]:
+    """Return the segment files of the first shard, in order."""
+    return sorted(shard_folder(folder).glob("*.segment"))
