@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.stream_logs.local import LocalLog
 from tests.log_under_test import FIRST_SHARD, STREAM, LogUnderTest
@@ -29,3 +31,13 @@ def shard_folder(folder: Path, shard_id: str = FIRST_SHARD) -> Path:
 def segments(folder: Path) -> list[Path]:
     """Return the segment files of the first shard, in order."""
     return sorted(shard_folder(folder).glob("*.segment"))
+
+
+def failing(failure: int, do_before: Callable[..., Any] = lambda *_: None) -> Callable[..., Any]:
+    """Return a system call that fails."""
+
+    def system_call(*arguments: Any) -> None:
+        do_before(*arguments)
+        raise OSError(failure, os.strerror(failure))
+
+    return system_call

@@ -64,6 +64,10 @@ class LogUnderTest:
         (landed,) = self.put_all(an_entry(*user_records, hashed=hashed))
         return landed
 
+    def put_in_turn(self, *user_records: bytes) -> list[int]:
+        """Put a record of each, and return their sequence numbers."""
+        return [self.put(user_record).sequence for user_record in user_records]
+
     def put_all(self, *entries: Entry) -> list[Landed]:
         """Put several records at once, none of which may be refused."""
         results = self.wait(self.log.put_records(STREAM, entries))
