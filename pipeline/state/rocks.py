@@ -76,8 +76,9 @@ class RocksStore:
 
     def scan(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return the pairs with ``first <= key < end`` as they are now, in the order of the keys."""
-        pairs = cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=first, read_opt=_until(end)))
-        return self._to_the_end(pairs, first, self._database.iter(_until(end)))  # both see the state of this moment
+        until = _until(end)
+        pairs = cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=first, read_opt=until))
+        return self._to_the_end(pairs, first, self._database.iter(until), until)  # both see the state of this moment
 
     def write(self, changes: Mapping[bytes, bytes | None], dropped: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Apply one atomic batch: first the ``dropped`` ranges are deleted, then ``changes`` applied."""
@@ -115,9 +116,13 @@ class RocksStore:
         self._database.close()
 
     def _to_the_end(
-        self, pairs: Iterator[tuple[bytes, bytes]], first: bytes, rest: RdictIter
+        self, pairs: Iterator[tuple[bytes, bytes]], first: bytes, rest: RdictIter, _until: ReadOptions
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield ``pairs``, then make sure with ``rest`` that they were all: at a damaged block ``pairs`` just stops."""
+        """Yield ``pairs``, then make sure with ``rest`` that they were all: at a damaged block ``pairs`` just stops.
+
+        The options are kept for as long: RocksDB only points to the bound inside them, and past their end reads
+        whatever stands there then.
+        """
         last = None
         for pair in pairs:
             yield pair
