@@ -14,12 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from agents.directory import Directory
 from agents.event_codec import EventCodec
 from agents.settlement.agent import Settlement
 from agents.settlement.limits import LIMITS, ClearingLimits
+from agents.settlement.positions import SettlementAccount
 from agents.streams import CLEARING, OUTBOUND, OUTCOMES, PARKED, PAYMENTS, settlement_account
+from agents.table_numbers import POSITIONS
+from pipeline.kernel import keys
 from pipeline.kernel.agent import Agent, Behaviour, Stage
+from pipeline.kernel.hashrange import hash_key
 from pipeline.kernel.system_events import Parked
 from pipeline.state.digest import END_OF_KEYS
 from pipeline.state.memory import MemoryStore
@@ -144,9 +150,16 @@ class Clearing:
         """Let ``answer`` come under its key."""
         self.stage.feed(answer.settlement_account, answer, at_us=at_us)
 
-    def settle(self, number: int, amount: Money, debtor: str = BANK_A, creditor: str = BANK_B) -> PaymentAuthorised:
+    def settle(
+        self,
+        number: int,
+        amount: Money,
+        debtor: str = BANK_A,
+        creditor: str = BANK_B,
+        scheme: str = "sct-inst",
+    ) -> PaymentAuthorised:
         """Let order ``number`` come, be accepted and credited; return it."""
-        order = self.order(number, amount=amount, debtor=debtor, creditor=creditor)
+        order = self.order(number, amount=amount, debtor=debtor, creditor=creditor, scheme=scheme)
         self.accept(order)
         self.loop_back()
         return order
@@ -221,3 +234,10 @@ def an_answer(order: PaymentAuthorised) -> ParticipantAnswered:
         reason="",
         answered_us=START_US,
     )
+
+
+def account_of(clearing: Clearing, name: str) -> SettlementAccount:
+    """Return what is kept of a settlement account."""
+    row = keys.KEYED + hash_key(name) + bytes([POSITIONS]) + name.encode()
+    kept = clearing.stage.store.get(row)
+    return SettlementAccount(name) if kept is None else msgspec.msgpack.decode(kept, type=SettlementAccount)
