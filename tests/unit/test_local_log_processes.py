@@ -18,6 +18,8 @@ from tests.local_log_under_test import opened
 from tests.log_under_test import FIRST_SHARD, QUARTER, LogUnderTest, contents
 from tests.unit import log_process
 
+pytestmark = pytest.mark.slow
+
 STEPS_MAX = 60
 
 
