@@ -205,6 +205,9 @@ class SnapshotStore(Protocol):
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
         """Copy the files into ``folder``, which must not exist; ``SnapshotError`` if one is missing or damaged."""
 
+    async def retire(self, stage: str, shard_id: str) -> None:
+        """Remove the shard's old snapshots, never an END snapshot, and the files that no snapshot names any more."""
+
 
 class Clock(Protocol):
     """Time at the edges.  Nothing in the kernel has one."""

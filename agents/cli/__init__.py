@@ -1,0 +1,36 @@
+"""``payments``: one command for all of the product.
+
+Each command has a module here that declares its options, and imports what it needs when it is run, so that
+``payments --help`` is quick.
+
+    0   done
+    1   the answer is no: invalid, diverged, a batch failed
+    2   wrong usage
+    3   it could not be done
+
+What is said to people goes to stderr.  With ``--json`` a command prints one JSON object to stdout, and nothing else.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from agents.cli.worker import worker
+
+app = typer.Typer(
+    help="Instant payments on ordered streams: exactly once, replayable, and able to prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(worker)
+
+
+@app.callback()
+def _payments() -> None:
+    """Let the commands be commands also while there is only one."""
+
+
+def main() -> None:
+    """Run the command that the process was called with."""
+    app(prog_name="payments")

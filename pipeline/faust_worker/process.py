@@ -1,0 +1,100 @@
+"""The process around a worker: signals, the deadline for stopping, exit codes, the garbage collector.
+
+    0  stopped in order after SIGTERM or SIGINT: every batch in hand committed, a snapshot of every shard
+    1  a batch raised: nothing of it was committed or acknowledged
+    3  could not start, could not go on (log or state), or did not stop in time
+
+A step is a plain function, so one that hangs keeps the event loop from running, and no deadline kept by the loop would
+ever pass.  Signals are therefore awaited by a thread of their own, which ends the process when the time is over.  That
+loses nothing: what was not committed is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import time
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from pipeline.errors import PipelineError
+from pipeline.faust_worker.errors import ShardFailedError
+from pipeline.observe.health import ObservationServer
+from pipeline.observe.logging import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.faust_worker.worker import Worker
+    from pipeline.observe.metrics import Metrics
+    from pipeline.settings import Settings
+
+STOPPED = 0
+SHARD_FAILED = 1
+COULD_NOT_GO_ON = 3
+
+_log = logging.getLogger(__name__)
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def run_process(make: Callable[[], Worker], settings: Settings, metrics: Metrics) -> int:
+    """Run the worker that ``make`` returns until a signal stops it; return the process's exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        asyncio.run(_run(make, settings, metrics))
+    except ShardFailedError as error:
+        fields = about(stage=error.stage, shard=error.shard_id, position=str(error.position))
+        _log.error("%s", error, exc_info=error.__cause__, extra=fields)
+        return SHARD_FAILED
+    except PipelineError as error:
+        _log.error("%s", error, extra=about(error=type(error).__name__))
+        return COULD_NOT_GO_ON
+    except Exception:  # noqa: BLE001 - the last line of the process says what it was
+        _log.exception("the worker cannot go on")
+        return COULD_NOT_GO_ON
+    return STOPPED
+
+
+async def _run(make: Callable[[], Worker], settings: Settings, metrics: Metrics) -> None:
+    stop = asyncio.Event()
+    waiting = (asyncio.get_running_loop(), stop, settings.worker.shutdown_seconds_max)
+    Thread(target=_await_signal, args=waiting, name="signals", daemon=True).start()
+    worker = make()
+    observation = _observe(worker, metrics, settings)
+    gc.collect()
+    gc.freeze()  # what was imported stays: the collector need not look at it again
+    try:
+        await _run_until(stop, worker)
+    finally:
+        if observation is not None:
+            observation.close()
+
+
+async def _run_until(stop: asyncio.Event, worker: Worker) -> None:
+    running = asyncio.ensure_future(worker.run())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    worker.stop()
+    await running
+
+
+def _observe(worker: Worker, metrics: Metrics, settings: Settings) -> ObservationServer | None:
+    host, port = settings.observe.host, settings.observe.port
+    if port == 0:
+        return None
+    _log.info("metrics and health are at http://%s:%s", host, port)
+    return ObservationServer(host, port, metrics, worker.health)
+
+
+def _await_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, shutdown_seconds_max: float) -> None:
+    received = signal.sigwait(_SIGNALS)
+    _log.info("stopping on %s", signal.Signals(received).name, extra=about(seconds_max=shutdown_seconds_max))
+    loop.call_soon_threadsafe(stop.set)
+    time.sleep(shutdown_seconds_max)
+    _log.error("not stopped in %s s; ending here, and what was in hand is repeated", shutdown_seconds_max)
+    logging.shutdown()
+    os._exit(COULD_NOT_GO_ON)

@@ -1,0 +1,133 @@
+"""The shards that this worker owns: restored, moved on batch by batch, kept in snapshots, given up.
+
+This is where the commit protocol meets the process.  Whatever raises in here while a batch is in hand has left the
+shard's memory ahead of its state: the shard is marked failed, is never used again, and the worker stops.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pipeline.faust_worker.errors import ShardFailedError
+from pipeline.faust_worker.shard_meter import ShardMeter
+from pipeline.publisher import Publisher
+from pipeline.restore import Restorer
+from pipeline.shard import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.faust_worker.batches import ShardBatch
+    from pipeline.faust_worker.ports import WorkerPorts
+    from pipeline.faust_worker.snapshotter import Snapshotter
+    from pipeline.kernel.agent import Stage
+    from pipeline.observe.metrics import Metrics
+    from pipeline.ports import ShardDescription
+
+
+class OwnedShard:
+    """A shard of a stage in this worker's hands."""
+
+    __slots__ = (
+        "behind_records",
+        "behind_us",
+        "description",
+        "failed",
+        "meter",
+        "progressed_us",
+        "shard",
+        "snapshot_due_us",
+        "stage",
+    )
+
+    def __init__(self, description: ShardDescription, shard: Shard, meter: ShardMeter) -> None:
+        self.stage = shard.stage
+        self.description = description
+        self.shard = shard
+        self.meter = meter
+        self.progressed_us = 0
+        """When the last batch was committed; 0 before the first."""
+        self.behind_records = 0
+        """User records in the log behind the last batch, and how much younger the newest is."""
+        self.behind_us = 0
+        self.snapshot_due_us = 0
+        self.failed = False
+
+    @property
+    def shard_id(self) -> str:
+        """The shard's name in its stream."""
+        return self.description.shard_id
+
+    def __str__(self) -> str:
+        return f"{self.stage.name}/{self.shard_id}"
+
+
+class Shards:
+    """All shards of a worker."""
+
+    def __init__(
+        self, ports: WorkerPorts, snapshotter: Snapshotter, metrics: Metrics, cached_rows_per_table: int
+    ) -> None:
+        self._ports = ports
+        self._snapshotter = snapshotter
+        self._metrics = metrics
+        self._cached_rows = cached_rows_per_table
+        self._owned: dict[tuple[str, str], OwnedShard] = {}
+
+    def owned(self) -> list[OwnedShard]:
+        """Return the shards owned now."""
+        return list(self._owned.values())
+
+    async def is_over(self, stage: Stage, shard_id: str) -> bool:
+        """Say whether the shard was read to its end and its END snapshot is there: its children may start."""
+        return any(manifest.ended for manifest in await self._ports.snapshots.manifests(stage.name, shard_id))
+
+    async def take_over(self, stage: Stage, description: ShardDescription) -> OwnedShard:
+        """Restore a shard and own it; raise ``ParentsNotEndedError`` while it must wait for its parents."""
+        ports = self._ports
+        store = await Restorer(stage, ports.log, ports.stores, ports.snapshots, ports.scratch).restore(description)
+        shard = Shard(stage, store, Publisher(ports.log, ports.clock), self._cached_rows)
+        meter = ShardMeter(self._metrics, shard, description.shard_id)
+        owned = OwnedShard(description, shard, meter)
+        self._snapshotter.schedule(owned)
+        self._owned[stage.name, description.shard_id] = owned
+        return owned
+
+    async def process(self, batch: ShardBatch) -> None:
+        """Take a batch in: step, publish, commit; and behind a shard's last record, its end and its END snapshot."""
+        owned = batch.owned
+        try:
+            if batch.records:
+                await self._take_in(owned, batch)
+            if batch.ended:
+                await owned.shard.finish()
+                await self._snapshotter.take(owned)
+        except Exception as error:
+            owned.failed = True
+            raise ShardFailedError(owned.stage.name, owned.shard_id, owned.shard.position, error) from error
+
+    async def give_up(self, owned: OwnedShard) -> None:
+        """Own the shard no more; its state stays as it was committed."""
+        async with self._snapshotter.idle():
+            if self._owned.pop((owned.stage.name, owned.shard_id), None) is not None:
+                owned.shard.store.close()
+                owned.meter.forget()
+
+    async def give_up_all(self, shards: Iterable[OwnedShard]) -> None:
+        """Own none of ``shards`` any more."""
+        for owned in shards:
+            await self.give_up(owned)
+
+    async def _take_in(self, owned: OwnedShard, batch: ShardBatch) -> None:
+        shard = owned.shard
+        started = perf_counter()
+        outputs = shard.step(batch.records)
+        stepped = perf_counter()
+        await shard.publish(outputs)
+        published = perf_counter()
+        shard.commit()
+        committed = perf_counter()
+        owned.progressed_us = now_us = self._ports.clock.now_us()
+        owned.behind_records, owned.behind_us = batch.behind_records, batch.behind_us
+        owned.meter.count(batch, outputs, now_us, (stepped - started, published - stepped, committed - published))

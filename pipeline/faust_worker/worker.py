@@ -1,0 +1,132 @@
+"""The life of a worker, from its start to its orderly end.
+
+    start Faust ──> run: source, ticker, snapshots ──> told to stop ──> last batches acknowledged
+                         │                                               ──> snapshot of every shard ──> give up ──> end
+                         └── anything raised ──> nothing more is acknowledged ──> end with that error
+
+A worker that fails takes no care to end well: whatever it had in hand is repeated by the next one from the last commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pipeline.faust_worker.app import ShardBatchApp
+from pipeline.faust_worker.errors import WorkerStoppedError
+from pipeline.faust_worker.log_source import LogSource
+from pipeline.faust_worker.shards import Shards
+from pipeline.faust_worker.snapshotter import Snapshotter
+from pipeline.faust_worker.ticker import Ticker
+from pipeline.observe.health import Health
+from pipeline.observe.logging import about
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Sequence
+
+    from pipeline.faust_worker.batches import ShardBatch
+    from pipeline.faust_worker.ports import WorkerPorts
+    from pipeline.kernel.agent import Stage
+    from pipeline.observe.metrics import Metrics
+    from pipeline.settings import Settings
+
+_log = logging.getLogger(__name__)
+_MS_PER_SECOND = 1_000
+_US_PER_MS = 1_000
+
+
+class Worker:
+    """Runs stages on the shards of their source streams."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        stages: Sequence[Stage],
+        wanted: Collection[str] | None,
+        ports: WorkerPorts,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._worker_id = worker_id
+        self._stages = stages
+        self._clock = ports.clock
+        self._settings = settings.worker
+        self._snapshotter = Snapshotter(ports, settings.worker, metrics)
+        self._shards = Shards(ports, self._snapshotter, metrics, settings.state.cached_rows_per_table)
+        self._source = LogSource(stages, wanted, ports, self._shards, settings.worker)
+        self._ticker = Ticker(ports.log, ports.clock, worker_id, metrics)
+        self._stopping = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def stop(self) -> None:
+        """End in order: finish the batches in hand, take snapshots, and return from :meth:`run`."""
+        self._stopping.set()
+        self._source.stop()
+
+    async def run(self) -> None:
+        """Work until told to stop; raise what made going on impossible."""
+        app = ShardBatchApp(self._worker_id)
+        app.add_stages(self._stages, self._process, self._settings.shards_at_once_max)
+        await app.start()
+        stages = [stage.name for stage in self._stages]
+        _log.info("worker started", extra=about(worker=self._worker_id, stages=stages))
+        try:
+            await self._run_parts(app)
+            await self._end_well()
+        finally:
+            await app.stop()
+            await self._shards.give_up_all(self._shards.owned())
+        _log.info("worker stopped", extra=about(worker=self._worker_id))
+
+    def health(self) -> Health:
+        """Return what this worker owns and how far it is."""
+        now_us = self._clock.now_us()
+        shards = [
+            {
+                "stage": owned.stage.name,
+                "shard": owned.shard_id,
+                "position": str(owned.shard.position),
+                "lag_records": owned.behind_records,
+                "lag_ms": owned.behind_us / _US_PER_MS,
+                "since_progress_ms": (now_us - owned.progressed_us) / _US_PER_MS if owned.progressed_us else None,
+            }
+            for owned in self._shards.owned()
+        ]
+        stopping = self._stopping.is_set()
+        return Health(not stopping, {"worker": self._worker_id, "stopping": stopping, "shards": shards})
+
+    async def _run_parts(self, app: ShardBatchApp) -> None:
+        source = asyncio.ensure_future(self._source.run(app.batches.deliver))
+        parts: list[asyncio.Future[None]] = [
+            source,
+            self._failed,
+            self._endless(self._ticker.run(self._shards.owned, self._settings.tick_ms / _MS_PER_SECOND)),
+            self._endless(self._snapshotter.run(self._shards.owned)),
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in (self._failed, *done):
+                if part.done():
+                    part.result()
+            if not self._stopping.is_set():
+                raise WorkerStoppedError("the source of batches ended while the worker was running")
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.wait(parts)
+
+    async def _end_well(self) -> None:
+        for owned in self._shards.owned():
+            await self._snapshotter.try_to_take(owned)
+
+    async def _process(self, batch: ShardBatch) -> None:
+        try:
+            await self._shards.process(batch)
+        except Exception as error:
+            if not self._failed.done():
+                self._failed.set_exception(error)
+            raise
+
+    def _endless(self, part: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return asyncio.ensure_future(part)
