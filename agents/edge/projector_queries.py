@@ -1,0 +1,146 @@
+"""What the projector's tables say: the questions of a report.
+
+The counts are disjoint, and every submission is in exactly one of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agents.edge.database import read_only
+from agents.edge.projector_store import FILE, NoticeKind, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Counts(NamedTuple):
+    """How the submissions stand."""
+
+    submitted: int
+    settled: int
+    rejected: int
+    """Refused, or expired."""
+    held: int
+    repeated: int
+    conflicts: int
+    parked: int
+    limbo: int
+
+    @property
+    def in_flight(self) -> int:
+        """Submissions that have not ended yet; below 0 if something ended that nobody submitted."""
+        return self.submitted - sum(self[1:])
+
+
+class Limbo(NamedTuple):
+    """Payments whose outcome nobody knows, of one currency."""
+
+    currency: str
+    payments: int
+    minor: int
+    oldest_accepted_us: int | None
+
+
+class Net(NamedTuple):
+    """What a settlement account owes (below zero) or is owed of a cycle."""
+
+    cycle: int
+    account: str
+    currency: str
+    net_minor: int
+
+
+class ProjectorQueries:
+    """Reads the projector's tables, while it writes them or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = read_only(folder / FILE)
+
+    def counts(self) -> Counts:
+        """Return how many submissions there are of each ending, as of one moment."""
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            statuses = dict(connection.execute("SELECT status, COUNT(*) FROM payments GROUP BY status"))
+            notices = dict(connection.execute("SELECT kind, COUNT(*) FROM notices WHERE submission GROUP BY kind"))
+            (submitted,) = connection.execute("SELECT COALESCE(SUM(count), 0) FROM submissions").fetchone()
+        finally:
+            connection.execute("COMMIT")
+        return Counts(
+            submitted=submitted,
+            settled=statuses.get(Status.SETTLED, 0),
+            rejected=statuses.get(Status.REJECTED, 0) + statuses.get(Status.EXPIRED, 0),
+            held=statuses.get(Status.HELD, 0),
+            repeated=notices.get(NoticeKind.REPEATED, 0),
+            conflicts=notices.get(NoticeKind.CONFLICT, 0),
+            parked=notices.get(NoticeKind.PARKED, 0),
+            limbo=statuses.get(Status.UNKNOWN, 0),
+        )
+
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """Return (status, reason, count) of what did not settle, most frequent first."""
+        rows = self._connection.execute(
+            "SELECT status, reason, COUNT(*) AS count FROM payments WHERE status != ? "
+            "GROUP BY status, reason ORDER BY count DESC, status, reason",
+            (Status.SETTLED,),
+        )
+        return rows.fetchall()
+
+    def limbo(self) -> list[Limbo]:
+        """Return count, value and age of what is in limbo, by currency."""
+        rows = self._connection.execute(
+            "SELECT currency, COUNT(*), SUM(minor), MIN(accepted_us) FROM payments WHERE status = ? "
+            "GROUP BY currency ORDER BY currency",
+            (Status.UNKNOWN,),
+        )
+        return [Limbo(*row) for row in rows]
+
+    def settled_sums(self) -> dict[str, int]:
+        """Return what settled, in minor units by currency."""
+        rows = self._connection.execute(
+            "SELECT currency, SUM(minor) FROM payments WHERE status = ? GROUP BY currency ORDER BY currency",
+            (Status.SETTLED,),
+        )
+        return dict(rows.fetchall())
+
+    def nets(self) -> list[Net]:
+        """Return the net positions told per cycle and settlement account; their pieces are added up."""
+        rows = self._connection.execute(
+            "SELECT cycle, account, currency, SUM(net_minor) FROM cycle_positions "
+            "GROUP BY cycle, account, currency ORDER BY cycle, account, currency"
+        )
+        return [Net(*row) for row in rows]
+
+    def expected_nets(self) -> list[Net]:
+        """Return the net positions that the settled payments add up to: a second way to :meth:`nets`."""
+        rows = self._connection.execute(
+            """
+            SELECT cycle, account, currency, SUM(net) FROM (
+                SELECT cycle, debtor_settlement_account AS account, currency, -minor AS net
+                FROM payments WHERE status = :settled AND cycle >= 0
+                UNION ALL
+                SELECT cycle, creditor_settlement_account, currency, minor
+                FROM payments WHERE status = :settled AND cycle >= 0
+            ) GROUP BY cycle, account, currency ORDER BY cycle, account, currency
+            """,
+            {"settled": Status.SETTLED},
+        )
+        return [Net(*row) for row in rows]
+
+    def settlement_latencies_us(self) -> list[int]:
+        """Return, sorted, the microseconds from acceptance until the log had the settlement."""
+        rows = self._connection.execute(
+            "SELECT ended_us - accepted_us AS latency FROM payments WHERE status = ? ORDER BY latency",
+            (Status.SETTLED,),
+        )
+        return [latency for (latency,) in rows]
+
+    def contradictions(self) -> list[tuple[str, str, str]]:
+        """Return (payment id, status, other status) of payments that ended twice; anything here is an alarm."""
+        rows = self._connection.execute("SELECT payment_id, status, other FROM contradictions ORDER BY payment_id")
+        return rows.fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,179 @@
+"""How an edge tails a stream: every shard, parents before children, from where its own store says.
+
+    batch = await tail.read()
+    with database.transaction() as connection:
+        ... the batch's effects ...
+        tail.store(connection)
+
+An edge has no watermarks.  It takes in what a crash or a lost acknowledgement repeats, and must be idempotent: by the
+lineage of a record, which is the same for ever, or by a business key.  Positions are committed together with the
+effects, so nothing is skipped and nothing is taken in twice because of the edge itself.
+
+A record that landed on a shard that does not own its hash, behind a split that its producer had not seen, is left
+out: its producer puts it on the right one too.  New shards are looked for when a shard has ended, since they come
+into being in no other way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.errors import Poison
+from pipeline.kernel import envelope as envelopes
+from pipeline.kernel import system_events
+from pipeline.kernel.position import Position
+from schemas import codec
+from schemas.errors import UndecodableEventError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from agents.edge.database import EdgeDatabase
+    from pipeline.kernel.envelope import Envelope
+    from pipeline.ports import Log, Record, ShardDescription
+
+SHARD_BATCH = 1_000
+"""User records that one read takes from one shard."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tailed (
+    stream TEXT NOT NULL, shard_id TEXT NOT NULL, sequence BLOB NOT NULL, ended INTEGER NOT NULL,
+    PRIMARY KEY (stream, shard_id)
+) WITHOUT ROWID;
+"""
+_SEQUENCE_BYTES = 16
+
+
+class Arrived(NamedTuple):
+    """One user record as it was found."""
+
+    stream: str
+    shard_id: str
+    position: Position
+    arrival_us: int
+    record: bytes
+    envelope: Envelope | None
+    """None if the record is no envelope."""
+
+
+def event_of(envelope: Envelope) -> object:
+    """Return the event in an envelope, or raise ``Poison``."""
+    if envelope.kind < system_events.FIRST_APPLICATION_KIND:
+        return system_events.decode(envelope.kind, envelope.version, envelope.body)
+    try:
+        return codec.decode(envelope.kind, envelope.version, envelope.body)
+    except UndecodableEventError as failure:
+        raise Poison(str(failure)) from None
+
+
+class _Cursor:
+    """How far one shard was read."""
+
+    __slots__ = ("after", "description", "ended", "first", "last")
+
+    def __init__(self, description: ShardDescription, after: int, *, ended: bool) -> None:
+        self.description = description
+        self.first = description.hash_range.first_bytes
+        self.last = description.hash_range.last_bytes
+        self.after = after
+        self.ended = ended
+
+
+class StreamTail:
+    """Reads one stream for one edge."""
+
+    def __init__(self, log: Log, stream: str, database: EdgeDatabase) -> None:
+        self._log = log
+        self._stream = stream
+        self._cursors: dict[str, _Cursor] = {}
+        self._listed = False
+        self._moved: set[str] = set()
+        database.connection.executescript(_SCHEMA)
+        database.require_fact("log", log.incarnation)
+        self._database = database
+        self.behind_records = 0
+        """User records that were in the log behind the last batch."""
+
+    async def read(self) -> list[Arrived]:
+        """Return what is new on every shard that is due to be read; nothing at the tip.
+
+        What one call gave must be stored before the next.
+        """
+        if not self._listed:
+            await self._list()
+        arrived: list[Arrived] = []
+        self.behind_records = 0
+        for cursor in self._readable():
+            given = await self._log.read(self._stream, cursor.description.shard_id, cursor.after, SHARD_BATCH)
+            self.behind_records += given.behind_records
+            if given.records:
+                self._take(cursor, given.records, arrived)
+                cursor.after = given.records[-1].sequence
+                self._moved.add(cursor.description.shard_id)
+            if given.ended:
+                cursor.ended = True
+                self._moved.add(cursor.description.shard_id)
+                self._listed = False
+        return arrived
+
+    @property
+    def moved(self) -> bool:
+        """Say whether there is a position to store, be there records for the edge or not."""
+        return bool(self._moved)
+
+    def store(self, connection: sqlite3.Connection) -> None:
+        """Write how far the last ``read`` came; call it in the transaction that holds the effects."""
+        rows = []
+        for shard_id in sorted(self._moved):
+            cursor = self._cursors[shard_id]
+            rows.append((self._stream, shard_id, cursor.after.to_bytes(_SEQUENCE_BYTES, "big"), cursor.ended))
+        connection.executemany("INSERT OR REPLACE INTO tailed VALUES (?, ?, ?, ?)", rows)
+        self._moved.clear()
+
+    def _readable(self) -> Sequence[_Cursor]:
+        """Return the shards to read now: open ends whose parents, as far as they are kept, were read to their end."""
+        cursors = self._cursors
+        return [
+            cursor
+            for cursor in cursors.values()
+            if not cursor.ended
+            and all(cursors[parent].ended for parent in cursor.description.parents if parent in cursors)
+        ]
+
+    def _take(self, cursor: _Cursor, records: Sequence[Record], arrived: list[Arrived]) -> None:
+        first, last, shard_id = cursor.first, cursor.last, cursor.description.shard_id
+        for sequence, arrival_us, user_records in records:
+            for sub_sequence, record in enumerate(user_records):
+                envelope: Envelope | None
+                try:
+                    envelope = envelopes.decode(record)
+                except Poison:
+                    envelope = None
+                else:
+                    if envelope.last < first or last < envelope.first:
+                        continue
+                position = Position(sequence, sub_sequence)
+                arrived.append(Arrived(self._stream, shard_id, position, arrival_us, record, envelope))
+
+    async def _list(self) -> None:
+        """Look which shards there are; one that this store has not met begins at its first record."""
+        rows = self._database.connection.execute(
+            "SELECT shard_id, sequence, ended FROM tailed WHERE stream = ?", (self._stream,)
+        ).fetchall()
+        stored = {shard_id: (int.from_bytes(sequence, "big"), bool(ended)) for shard_id, sequence, ended in rows}
+        for description in await self._log.shards(self._stream):
+            shard_id = description.shard_id
+            if shard_id in self._cursors:
+                continue
+            if shard_id in stored:
+                after, ended = stored[shard_id]
+            elif stored:  # born later: nothing of it may be missing
+                after, ended = 0, False
+            else:
+                after, ended = await self._log.trim_horizon(self._stream, shard_id), False
+            self._cursors[shard_id] = _Cursor(description, after, ended=ended)
+            self._moved.add(shard_id)
+        ended_now = [cursor for cursor in self._cursors.values() if cursor.ended]
+        parents = {parent for cursor in self._cursors.values() for parent in cursor.description.parents}
+        self._listed = all(cursor.description.shard_id in parents for cursor in ended_now)
