@@ -77,10 +77,14 @@ def a_stage(limits: ClearingLimits = LIMITS) -> Stage:
 
 def a_clearing(limits: ClearingLimits = LIMITS) -> Clearing:
     """Return a clearing with its participants listed; bank A has a small cap in euros, the others ample ones."""
-    stage = StageUnderTest(a_stage(limits))
+    return listed(Clearing(StageUnderTest(a_stage(limits))))
+
+
+def listed(clearing: Clearing) -> Clearing:
+    """Return ``clearing`` once it has heard of the participants."""
     caps = {"EUR": CAP_MINOR, "GBP": 100_000_000_00}
     foreign = ("sct-inst-foreign",)
-    stage.broadcast(
+    clearing.stage.broadcast(
         a_participant(BANK_A, caps=caps),
         a_participant(BANK_B),
         a_participant(BANK_C),
@@ -89,7 +93,7 @@ def a_clearing(limits: ClearingLimits = LIMITS) -> Clearing:
         a_participant(FOREIGN_BANK, schemes=foreign),
         at_us=START_US,
     )
-    return Clearing(stage)
+    return clearing
 
 
 def an_order(transfer: CreditTransfer, scheme: str = "sct-inst") -> PaymentAuthorised:
