@@ -18,6 +18,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import LogError
+from pipeline.kernel.agent import OUTPUT_BYTES_MAX
 from pipeline.kernel.envelope import readdress
 from pipeline.kernel.hashrange import HashRange
 from pipeline.ports import Entry, Landed
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.kernel.agent import Output
     from pipeline.ports import Clock, Log, ShardDescription
 
-RECORD_BYTES_MAX = 1_000_000
+RECORD_BYTES_MAX = OUTPUT_BYTES_MAX
 """Of user records in one record, below Kinesis's 1 MiB with its framing."""
 RETRY_SECONDS_MIN = 0.01
 RETRY_SECONDS_MAX = 5.0
@@ -96,13 +97,13 @@ class Publisher:
         shards = await self._refresh(stream)
         owned = shards.ranges.get(landed_on)
         if owned is None:
-            message = f"{stream}: a record landed on {landed_on}, which the log does not list"
-            raise LogError(message)
-        return [
-            _Addressed(number, part.first_bytes, part.last_bytes, record)
-            for number, first, last, record in sent
-            for part in HashRange.from_bytes(first, last).without(owned)
-        ]
+            raise LogError(f"{stream}: a record landed on {landed_on}, which the log does not list")
+        left = []
+        for number, first, last, record in sent:
+            for part in HashRange.from_bytes(first, last).without(owned):
+                address = (part.first_bytes, part.last_bytes)
+                left.append(_Addressed(number, *address, readdress(record, *address)))
+        return left
 
     async def _refresh(self, stream: str) -> _ShardMap:
         self._maps[stream] = _ShardMap(await self._log.shards(stream))

@@ -5,14 +5,15 @@ parents' END snapshots; for a shard that a stream was created with, nothing.  Wh
 where reading goes on, and the log has the rest.
 
 A snapshot is taken beside the hot path: flush in a thread while batches go on, copy by hard links between two batches,
-digest and publish in a thread.
+digest and publish in a thread.  How to run beside it is the caller's to say: a simulator does without threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pipeline.errors import InvariantViolation, SnapshotError
 from pipeline.kernel import audit_chain, keys, reshard
@@ -24,7 +25,7 @@ from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.restoring import fetch_newest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from pipeline.kernel.agent import Stage
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
     from pipeline.kernel.tables import Changes
     from pipeline.ports import Log, ShardDescription, SnapshotStore, StateStore, Stores
     from pipeline.shard import Shard
+
+
+T = TypeVar("T")
+
+
+class Beside(Protocol):
+    """Runs work that blocks beside the event loop, as ``asyncio.to_thread`` does."""
+
+    def __call__(self, work: Callable[..., T], /, *args: object) -> Awaitable[T]:
+        """Return what ``work`` returned."""
 
 
 class ParentsNotEndedError(SnapshotError):
@@ -75,35 +86,47 @@ class Restorer:
         store.close()
         if meta is None or _is_sibling(meta.source, source):
             return None  # a start that was interrupted: nothing of it was ever read or sent
-        message = f"the state kept for {source.pack().decode()} is that of {meta.source}: wrong folder, or wrong log"
-        raise InvariantViolation(message)
+        raise InvariantViolation(
+            f"the state kept for {source.pack().decode()} is that of {meta.source}: wrong folder, or wrong log"
+        )
 
     async def _from_parents(self, source: Source, shard: ShardDescription) -> StateStore:
         """Return a copy of the first parent's END state, cut to the child's range, united with the second's."""
-        folders = [await self._fetch_end(parent, shard.shard_id) for parent in shard.parents]
+        ends = [await self._find_end(source._replace(shard_id=parent), shard.shard_id) for parent in shard.parents]
+        folders = [await self._fetch(end, shard.shard_id) for end in ends]
         others = [self.stores.read(folder) for folder in folders[1:]]
         store = self.stores.adopt(self.stage.name, shard.shard_id, folders[0])
-        parents = [store, *others]
-        metas = [meta for parent in parents if (meta := read_meta(parent)) is not None]
-        small = reshard.small_rows(parents, shard.hash_range)
+        metas = [_ended_meta(parent, end) for parent, end in zip((store, *others), ends, strict=True)]
+        small = reshard.small_rows((store, *others), shard.hash_range)
         store.write(small, reshard.outside(store, shard.hash_range))
-        for other in others:
+        for other, folder in zip(others, folders[1:], strict=True):
             for rows in reshard.rows_inside(other, shard.hash_range):
                 store.write(rows)
             other.close()
+            shutil.rmtree(folder)
         done: Changes = {}
         write_meta(_child_meta(source, shard.hash_range, metas), done)
         store.write(done)
         return store
 
-    async def _fetch_end(self, parent: str, child: str) -> Path:
-        for manifest in await self.snapshots.manifests(self.stage.name, parent):
+    async def _find_end(self, parent: Source, child: str) -> Manifest:
+        for manifest in await self.snapshots.manifests(self.stage.name, parent.shard_id):
             if manifest.ended:
-                folder = self.scratch / f"{self.stage.name}-{child}-from-{parent}"
-                await self.snapshots.fetch(manifest, folder)
-                return folder
-        message = f"stage {self.stage.name}: shard {child} waits for the END snapshot of its parent {parent}"
-        raise ParentsNotEndedError(message)
+                if manifest.source != parent.pack().decode():
+                    raise SnapshotError(
+                        f"stage {self.stage.name}: the END snapshot of {parent.shard_id} is of {manifest.source}, "
+                        f"but shard {child} descends from {parent.pack().decode()}"
+                    )
+                return manifest
+        raise ParentsNotEndedError(
+            f"stage {self.stage.name}: shard {child} waits for the END snapshot of its parent {parent.shard_id}"
+        )
+
+    async def _fetch(self, end: Manifest, child: str) -> Path:
+        folder = self.scratch / f"{self.stage.name}-{child}-from-{end.shard_id}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a start that was interrupted
+        await self.snapshots.fetch(end, folder)
+        return folder
 
 
 def genesis_rows(stage: Stage, source: Source, hash_range: HashRange) -> Changes:
@@ -127,6 +150,13 @@ def genesis_rows(stage: Stage, source: Source, hash_range: HashRange) -> Changes
     return rows
 
 
+def _ended_meta(parent: StateStore, end: Manifest) -> Meta:
+    meta = read_meta(parent)
+    if meta is None or (meta.source, meta.position, meta.ended) != (end.source, end.position, True):
+        raise SnapshotError(f"the END snapshot of {end.source} does not hold the state that its manifest names")
+    return meta
+
+
 def _child_meta(source: Source, hash_range: HashRange, parents: Sequence[Meta]) -> Meta:
     in_order = sorted(parents, key=lambda meta: meta.first)
     return Meta(
@@ -147,18 +177,23 @@ def _is_sibling(kept: str, wanted: Source) -> bool:
 
 
 async def take_snapshot(
-    shard: Shard, stores: Stores, snapshots: SnapshotStore, folder: Path, digests: FileDigests
+    shard: Shard,
+    stores: Stores,
+    snapshots: SnapshotStore,
+    folder: Path,
+    digests: FileDigests,
+    beside: Beside = asyncio.to_thread,
 ) -> Manifest:
     """Publish the last committed state of ``shard`` and return its manifest; batches may go on meanwhile.
 
     ``folder`` must not exist; it is the caller's to remove.
     """
-    await asyncio.to_thread(shard.store.flush)
+    await beside(shard.store.flush)
     shard.store.checkpoint(folder)
     meta = shard.committed
     state = stores.read(folder)
     try:
-        digest = await asyncio.to_thread(state_digest, state)
+        digest = await beside(state_digest, state)
     finally:
         state.close()
     manifest = Manifest(
@@ -170,7 +205,7 @@ async def take_snapshot(
         chain_head=meta.chain_head,
         behaviour=meta.behaviour,
         state_digest=digest,
-        files=await asyncio.to_thread(digests.of, folder),
+        files=await beside(digests.of, folder),
     )
     await snapshots.publish(manifest, folder)
     return manifest

@@ -3,15 +3,20 @@
 An agent declares handlers, ``{event type: method}``.  A method takes ``(event, context)`` and returns the event for
 the next agent of the stage, or None when this one ended it.  Everything it may know is in the event, in its tables
 and in the context; everything it may do is to write its tables, emit, broadcast, park and set timers.
+
+A handler that finds its event to be poison says so before it does anything else: it parks it and returns None, or
+raises ``Poison``.  What a timer or the end of a cycle brings is the stage's own, and cannot be parked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pipeline.errors import InvariantViolation
 from pipeline.kernel import system_events
 from pipeline.kernel.envelope import FROM_SHARD, Envelope, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
 _FIRST_HASH = FULL_RANGE.first_bytes
 _LAST_HASH = FULL_RANGE.last_bytes
 _PREFIX = Struct(">HI")
+
+OUTPUT_BYTES_MAX = 1_000_000
+"""Of one output, so that it fits into a record of any log; a stage that takes it up may have a lower limit."""
+PARKED_BYTES_MAX = 500_000
+"""Of a record that is parked whole: together with the reason it is one that a stage would take."""
+REASON_CHARACTERS_MAX = 500
 
 Handlers = Mapping[type, Callable[[Any, "Context"], object | None]]
 
@@ -92,11 +103,12 @@ class Context:
         self.timers = timers
         self.cycles = cycles
         self.outputs: list[Output] = []
+        self.record: bytes | None = None
+        """The record in hand; None while the stage handles an event of its own."""
         self._scope = scope
         self._source = source
         self._source_name = source.decode()
         self._position = b""
-        self._record = b""
         self._encode_event = stage.codec.encode
         self._destinations = frozenset((*stage.destinations, stage.parked_stream))
         self._parked_stream = stage.parked_stream
@@ -118,7 +130,7 @@ class Context:
     def begin(self, position: bytes, record: bytes) -> None:
         """Turn to the input at the packed ``position``; outputs count from 0."""
         self._position = position
-        self._record = record
+        self.record = record
         self.outputs = []
 
     def emit(self, stream: str, key: str, event: object) -> None:
@@ -132,9 +144,15 @@ class Context:
 
     def park(self, reason: str) -> None:
         """Keep the record in hand, whole, on the parked stream; the handler returns None behind this."""
-        hashed = self._scope.hashed
+        record = self.record
         position = str(Position.unpack(self._position))
-        parked = system_events.Parked(reason, self._source_name, position, self._record)
+        if record is None:
+            raise InvariantViolation(
+                f"{self._source_name} at {position}: an event of the stage's own cannot be parked: {reason}"
+            )
+        kept = record if len(record) <= PARKED_BYTES_MAX else b""
+        parked = system_events.Parked(_printable(reason), self._source_name, position, kept, sha256(record).digest())
+        hashed = self._scope.hashed
         self._append(self._parked_stream, hashed, hashed, parked)
 
     def set_timer(self, due_us: int, key: bytes, event: object) -> None:
@@ -150,8 +168,7 @@ class Context:
 
     def _append(self, stream: str, first: bytes, last: bytes, event: object) -> None:
         if stream not in self._destinations:
-            message = f"{self._source_name}: stream {stream!r} is not one of the stage's destinations"
-            raise ValueError(message)
+            raise ValueError(f"{self._source_name}: stream {stream!r} is not one of the stage's destinations")
         outputs = self.outputs
         if type(event) in system_events.kind_of_type:
             kind, version, body = system_events.encode(event)
@@ -159,4 +176,14 @@ class Context:
             kind, version, body = self._encode_event(event)
         lineage = pack_lineage(self._position, len(outputs))
         envelope = Envelope(FROM_SHARD, kind, version, self._scope.now_us, first, last, lineage, self._source, body)
-        outputs.append(Output(stream, first, last, encode(envelope)))
+        record = encode(envelope)
+        if len(record) > OUTPUT_BYTES_MAX:
+            raise InvariantViolation(
+                f"{self._source_name} at {Position.unpack(self._position)}: an output of kind {kind} for {stream} has "
+                f"{len(record)} bytes, more than {OUTPUT_BYTES_MAX}: the stage's limits must not let it grow so large"
+            )
+        outputs.append(Output(stream, first, last, record))
+
+
+def _printable(reason: str) -> str:
+    return reason[:REASON_CHARACTERS_MAX].encode(errors="backslashreplace").decode()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pipeline.errors import InvariantViolation
+from pipeline.errors import InvariantViolation, Poison
 from pipeline.kernel import keys
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange, missing_from
+from pipeline.kernel.system_events import CYCLE_END
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +78,12 @@ class Cycles:
         """No cut-off is passed before this."""
 
     def schedule(self, cycle: int, at_us: int) -> None:
-        """Let ``cycle`` be cut off at ``at_us``; a cut-off that is known, or passed, stays as it is."""
+        """Let ``cycle`` be cut off at ``at_us``; a cut-off that is known, or passed, stays as it is.
+
+        Cycles are numbered from 0 without a gap: a range closes none before all earlier ones.
+        """
+        if not (0 <= cycle < CYCLE_END and 0 <= at_us < _NEVER):
+            raise Poison(f"there is no cycle {cycle} that is cut off at {at_us}")
         if cycle not in self._cut_offs:
             self._cut_offs[cycle] = at_us
             self._changes[keys.CUT_OFF + cycle.to_bytes(8, "big")] = at_us.to_bytes(8, "big")
@@ -109,8 +115,9 @@ class Cycles:
         for piece in pieces:
             coverage = self._coverage[piece.first_bytes]
             if marker.cycle <= coverage.finalised:
-                message = f"a marker of cycle {marker.cycle} for {marker.hash_range} came after {piece} finalised it"
-                raise InvariantViolation(message)
+                raise InvariantViolation(
+                    f"a marker of cycle {marker.cycle} for {marker.hash_range} came after {piece} finalised it"
+                )
             bounds = (marker.hash_range.first_bytes, marker.hash_range.last_bytes)
             coverage.covered.setdefault(marker.cycle, []).append(bounds)
             while _is_complete(coverage.covered.get(coverage.finalised + 1, ())):

@@ -14,15 +14,11 @@ WATERMARK = b"w"  # first hash of the piece, source -> lineage
 TIMER = b"t"  # hash, key -> due, event
 CLOSED = b"c"  # first hash of an own range -> last hash, last cycle closed
 CUT_OFF = b"o"  # cycle -> time
-COVERAGE = b"v"  # first hash of the piece, cycle, first hash covered -> last hash covered
-FINALISED = b"f"  # first hash of the piece -> last cycle finalised
+COVERAGE = b"v"  # first hash of the piece -> last cycle finalised, and per later cycle the ranges covered
 BROADCAST = b"b"  # table, key -> version, value
 KEYED = b"k"  # hash, table, key -> value
 HORIZON = b"g"  # table, generation, hash, key -> value
 HEAD = b"h"  # position -> chain head
-
-HASH_FIRST = (TIMER, KEYED, PIECE, WATERMARK, COVERAGE, FINALISED, CLOSED)
-"""Rows that begin with the hash they belong to."""
 
 
 def rows_of(prefix: bytes, hash_range: HashRange) -> tuple[bytes, bytes]:

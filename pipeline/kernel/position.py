@@ -60,6 +60,8 @@ class Source(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the name that stands in envelopes and under which watermarks are kept."""
+        if any("/" in part for part in self):
+            raise ValueError(f"no part of a source's name has a slash in it: {self}")
         return "/".join(self).encode()
 
     @classmethod

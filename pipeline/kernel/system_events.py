@@ -1,6 +1,9 @@
 """The engine's own events: time, the end of a source, parked records, behaviour versions and cycle markers.
 
 They travel in the same envelopes as the application's, under kinds below 256, and are coded as MessagePack maps.
+
+What says that nothing more will come - the end of a source, a cycle marker - and what changes how a stage behaves is
+believed only from a shard: a tool that put it into one shard would split that shard's view from all the others'.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.errors import Poison
+from pipeline.kernel.hashrange import HASH_BYTES
 
 FIRST_APPLICATION_KIND = 256
+CYCLE_END = 1 << 63
+"""Cycles are numbered from 0 up to below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,9 @@ class Parked:
     source: str
     position: str
     record: bytes
+    """Empty if it was too large to be kept here: it stands in the log, at ``position`` of the shard ``source``."""
+    digest: bytes
+    """SHA-256 of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,10 @@ class BehaviourActivated:
     """From this record on the shard behaves as ``version`` says; a build that does not know it halts."""
 
     version: int
+
+    def __post_init__(self) -> None:
+        if self.version < 0:
+            raise ValueError(f"a behaviour has no version {self.version}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,12 @@ class CycleClosed:
     cycle: int
     first: bytes
     last: bytes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cycle < CYCLE_END:
+            raise ValueError(f"there is no cycle {self.cycle}")
+        if len(self.first) != HASH_BYTES or len(self.last) != HASH_BYTES or self.first > self.last:
+            raise ValueError("a marker's range has no such bounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,7 @@ class CycleFinalised:
 
 type_of_kind: dict[int, type] = {1: Tick, 2: SourceEnded, 3: Parked, 4: BehaviourActivated, 5: CycleClosed}
 kind_of_type: dict[type, int] = {event_type: kind for kind, event_type in type_of_kind.items()}
+from_shards_only = (SourceEnded, BehaviourActivated, CycleClosed)
 _VERSION = 1
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[int, msgspec.msgpack.Decoder[object]] = {
@@ -74,11 +94,11 @@ def encode(event: object) -> tuple[int, int, bytes]:
 
 
 def decode(kind: int, version: int, body: bytes) -> object:
-    """Return the event, or raise ``Poison``."""
+    """Return the event, or raise ``Poison``, whose reason must not depend on the version of a library."""
     decoder = _decoders.get(kind)
     if decoder is None or version != _VERSION:
         raise Poison(f"unknown system event: kind {kind}, version {version}")
     try:
         return decoder.decode(body)
-    except msgspec.MsgspecError as failure:
-        raise Poison(f"{type_of_kind[kind].__name__}: {failure}") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise Poison(f"system event of kind {kind}, version {version}: its body is not one") from None

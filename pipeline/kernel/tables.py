@@ -27,6 +27,8 @@ V = TypeVar("V")
 Changes = dict[bytes, bytes | None]
 Dropped = list[tuple[bytes, bytes]]
 Version = tuple[int, bytes, bytes]
+NO_VERSION: Version = (0, b"", b"")
+"""Earlier than every version."""
 
 
 class ValueCodec(Protocol[V]):
@@ -55,7 +57,7 @@ class Scope:
     def __init__(self, now_us: int) -> None:
         self.hashed = b""
         self.now_us = now_us
-        self.version: Version = (0, b"", b"")
+        self.version = NO_VERSION
 
 
 class Table(Generic[V]):
@@ -111,6 +113,16 @@ class Table(Generic[V]):
         self._scope.hashed = hashed_before
         return found
 
+    def recode(self, codec: ValueCodec[V]) -> None:
+        """Go on with another codec: what was read is read again, and what was written is what was written by it."""
+        encode = self._codec.encode
+        self._codec = codec
+        self._changed = {
+            row: None if value is None else codec.decode(encode(value)) for row, value in self._changed.items()
+        }
+        self._young = dict(self._changed)
+        self._old = {}
+
     def collect(self, changes: Changes, _dropped: Dropped) -> None:
         """Move what was written into ``changes``; called by the commit."""
         encode = self._codec.encode
@@ -152,16 +164,33 @@ class HorizonTable(Generic[V]):
         self._oldest = min(self._oldest, generation)
         self._changed[self._generation_prefix(generation) + self._scope.hashed + key] = value
 
+    def recode(self, codec: ValueCodec[V], horizon_us: int) -> None:
+        """Go on with another codec.  The horizon stands in the rows, so it is for ever."""
+        if horizon_us != self.horizon_us:
+            raise InvariantViolation(
+                f"horizon table {self._prefix[1]}: its horizon is {self.horizon_us} us and cannot become {horizon_us}; "
+                "give the new behaviour a table of another number"
+            )
+        encode = self._codec.encode
+        self._codec = codec
+        self._changed = {row: codec.decode(encode(value)) for row, value in self._changed.items()}
+
     def collect(self, changes: Changes, dropped: Dropped) -> None:
-        """Move what was written into ``changes`` and what has passed into ``dropped``; called by the commit."""
+        """Move what was written into ``changes`` and what has passed into ``dropped``; called by the commit.
+
+        What passed before it was ever written is forgotten here, so that the state does not depend on when it was
+        committed.
+        """
+        kept_from = self._scope.now_us // self.horizon_us - 1
+        if self._oldest < kept_from:
+            first_kept = self._generation_prefix(kept_from)
+            dropped.append((self._prefix, first_kept))
+            self._changed = {row: value for row, value in self._changed.items() if row >= first_kept}
+            self._oldest = kept_from
         encode = self._codec.encode
         for row, value in self._changed.items():
             changes[row] = encode(value)
         self._changed.clear()
-        kept_from = self._scope.now_us // self.horizon_us - 1
-        if self._oldest < kept_from:
-            dropped.append((self._prefix, self._generation_prefix(kept_from)))
-            self._oldest = kept_from
 
     def _get(self, generation: int, row: bytes) -> V | None:
         row = self._generation_prefix(generation) + row
@@ -212,6 +241,12 @@ class BroadcastTable(Generic[V]):
         self._changed[key] = None
         return True
 
+    def recode(self, codec: ValueCodec[V]) -> None:
+        """Go on with another codec."""
+        encode = self._codec.encode
+        self._codec = codec
+        self._entries = {key: (version, codec.decode(encode(value))) for key, (version, value) in self._entries.items()}
+
     def collect(self, changes: Changes, _dropped: Dropped) -> None:
         """Move what was written into ``changes``; called by the commit."""
         for key in self._changed:
@@ -233,7 +268,8 @@ def decode_versioned(data: bytes) -> tuple[Version, bytes]:
 class Tables:
     """Gives each agent its tables.  A table is known by its number, which is for ever: it stands in the rows.
 
-    Two versions of a behaviour that ask for the same number get the same table.
+    Two versions of a behaviour that ask for the same number get the same table, and each its own codec: what a shard
+    holds must not depend on whether it was restarted between the two.
     """
 
     def __init__(self, scope: Scope, store: StateStore, cached_per_table: int) -> None:
@@ -246,25 +282,34 @@ class Tables:
         """Return table ``number``: a value per key under a partition key's hash."""
         table = self._tables.get(number)
         if table is None:
-            table = cast("Table[object]", Table(number, codec, self._scope, self._store, self._cached))
-            self._tables[number] = table
-        return cast("Table[V]", _of_kind(table, Table))
+            created = Table(number, codec, self._scope, self._store, self._cached)
+            self._tables[number] = cast("Table[object]", created)
+            return created
+        known = cast("Table[V]", _of_kind(table, Table))
+        known.recode(codec)
+        return known
 
     def horizon(self, number: int, codec: ValueCodec[V], horizon_us: int) -> HorizonTable[V]:
         """Return table ``number``, which forgets between one and two horizons."""
         table = self._tables.get(number)
         if table is None:
-            table = cast("HorizonTable[object]", HorizonTable(number, codec, horizon_us, self._scope, self._store))
-            self._tables[number] = table
-        return cast("HorizonTable[V]", _of_kind(table, HorizonTable))
+            created = HorizonTable(number, codec, horizon_us, self._scope, self._store)
+            self._tables[number] = cast("HorizonTable[object]", created)
+            return created
+        known = cast("HorizonTable[V]", _of_kind(table, HorizonTable))
+        known.recode(codec, horizon_us)
+        return known
 
     def broadcast(self, number: int, codec: ValueCodec[V]) -> BroadcastTable[V]:
         """Return table ``number``: what every shard knows."""
         table = self._tables.get(number)
         if table is None:
-            table = cast("BroadcastTable[object]", BroadcastTable(number, codec, self._scope, self._store))
-            self._tables[number] = table
-        return cast("BroadcastTable[V]", _of_kind(table, BroadcastTable))
+            created = BroadcastTable(number, codec, self._scope, self._store)
+            self._tables[number] = cast("BroadcastTable[object]", created)
+            return created
+        known = cast("BroadcastTable[V]", _of_kind(table, BroadcastTable))
+        known.recode(codec)
+        return known
 
     def collect(self, changes: Changes, dropped: Dropped) -> None:
         """Gather what every table has to write."""
@@ -274,6 +319,5 @@ class Tables:
 
 def _of_kind(table: object, kind: type) -> object:
     if not isinstance(table, kind):
-        message = f"a table's number is taken by a {type(table).__name__}, not a {kind.__name__}"
-        raise InvariantViolation(message)
+        raise InvariantViolation(f"a table's number is taken by a {type(table).__name__}, not a {kind.__name__}")
     return table

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EncodedEvent = tuple[int, int, bytes]
 _HEADER = Struct(">qHH")
 _NEVER = 1 << 63
+_STALE_MAX = 64
 
 
 class Timers:
@@ -31,8 +32,7 @@ class Timers:
         for row, data in store.scan(keys.TIMER, keys.after_prefix(keys.TIMER)):
             due_us, kind, version = _HEADER.unpack_from(data)
             self._timers[row[1:]] = (due_us, (kind, version, data[_HEADER.size :]))
-        self._heap = [(due_us, key) for key, (due_us, _) in self._timers.items()]
-        heapify(self._heap)
+        self._order()
         self.next_due_us = self._heap[0][0] if self._heap else _NEVER
         """No timer is due before this."""
 
@@ -41,9 +41,13 @@ class Timers:
 
     def set(self, due_us: int, key: bytes, event: EncodedEvent) -> None:
         """Keep ``event`` until ``due_us``, in place of what was there under ``key``."""
+        due_us = max(0, min(due_us, _NEVER - 1))
         self._timers[key] = (due_us, event)
         self._changed[key] = None
-        heappush(self._heap, (due_us, key))
+        if len(self._heap) > 2 * len(self._timers) + _STALE_MAX:
+            self._order()
+        else:
+            heappush(self._heap, (due_us, key))
         self.next_due_us = self._heap[0][0]
 
     def cancel(self, key: bytes) -> None:
@@ -74,3 +78,8 @@ class Timers:
                 due_us, (kind, version, body) = timer
                 changes[keys.TIMER + key] = _HEADER.pack(due_us, kind, version) + body
         self._changed.clear()
+
+    def _order(self) -> None:
+        """Order the timers anew, without those that were replaced or cancelled."""
+        self._heap = [(due_us, key) for key, (due_us, _) in self._timers.items()]
+        heapify(self._heap)
