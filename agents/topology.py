@@ -15,13 +15,20 @@ from agents.directory import Directory
 from agents.event_codec import EventCodec
 from agents.fraud.agent import Fraud
 from agents.routing import Routing
+from agents.settlement.agent import Settlement
 from pipeline.kernel.agent import Agent, Behaviour, Stage
 from pipeline.kernel.tables import Tables
+from schemas.schemes.catalogue import SCHEMES
 
 
 def _authorise_agents(tables: Tables) -> tuple[Agent, ...]:
     directory = Directory(tables)
     return directory, Dedupe(tables), Fraud(tables, directory), Routing()
+
+
+def _settle_agents(tables: Tables) -> tuple[Agent, ...]:
+    directory = Directory(tables)
+    return directory, Settlement(tables, directory, SCHEMES)
 
 
 def _control_agents(_tables: Tables) -> tuple[Agent, ...]:
@@ -37,6 +44,16 @@ AUTHORISE: Final = Stage(
     behaviours={1: Behaviour(_authorise_agents)},
 )
 """The sending hub: deduplicate, score, route."""
+
+SETTLE: Final = Stage(
+    name="settle",
+    source_stream=streams.CLEARING,
+    destinations=(streams.CLEARING, streams.PAYMENTS, streams.OUTBOUND, streams.OUTCOMES),
+    parked_stream=streams.PARKED,
+    codec=EventCodec(),
+    behaviours={1: Behaviour(_settle_agents)},
+)
+"""The clearing and settlement mechanism: reserve, forward, post or release, net."""
 
 CONTROL: Final = Stage(
     name="control",

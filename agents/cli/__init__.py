@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import typer
 
+from agents.cli.demo import demo
 from agents.cli.worker import worker
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(demo)
 app.command()(worker)
 
 

@@ -36,7 +36,7 @@ class EdgeDatabase:
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute(f"PRAGMA synchronous={synchronous}")
-        self.connection.executescript(_FACTS + schema)
+        self.connection.executescript(f"BEGIN; {_FACTS} {schema} COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

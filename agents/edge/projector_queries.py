@@ -57,6 +57,11 @@ class ProjectorQueries:
     def __init__(self, folder: Path) -> None:
         self._connection = read_only(folder / FILE)
 
+    def are_possible(self) -> bool:
+        """Say whether the projector has made its tables yet."""
+        (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'payments'").fetchone()
+        return bool(tables)
+
     def counts(self) -> Counts:
         """Return how many submissions there are of each ending, as of one moment."""
         connection = self._connection

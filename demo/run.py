@@ -1,0 +1,260 @@
+"""One run of the whole system: start it, watch it until every payment is accounted for, stop it, and prove it.
+
+    generator -> payments -> clearing -> outbound -> participants
+                                      -> outcomes -> projector, RTGS
+
+Everything is in one folder.  A run that was interrupted - or whose processes were all killed - goes on when it is
+started again with the same folder; its payments are those of its seed, submitted up to the same number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from agents.edge.projector_queries import Counts, Net, ProjectorQueries
+from agents.edge.projector_store import FILE as PROJECTOR_FILE
+from agents.streams import ALL_STREAMS, CONTROL
+from agents.topology import AUTHORISE, SETTLE
+from agents.topology import CONTROL as CONTROL_STAGE
+from demo.fleet import Fleet, Member
+from demo.latencies import Latencies
+from demo.observer import DECISION, SETTLED, Observer
+from demo.report import CyclePosition, Report
+from pipeline.ports import Clock, Manifest
+from pipeline.state.snapshots import FolderSnapshots
+from pipeline.stream_logs.local import LocalLog
+from replay.verify import ShardVerdict, verify_stage
+
+DRAIN_SECONDS_MAX = 120.0
+"""From the last submission until everything has an outcome: the longest answer deadline is 15 s, a cycle is 5."""
+LOOK_SECONDS = 0.02
+CHECK_SECONDS = 0.25
+CYCLE_SECONDS = 5.0
+WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
+"""The worker processes, and the stages that each runs."""
+
+
+class DrainError(Exception):
+    """Payments were still without an outcome, or cycles without their nets, when the time to drain was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run."""
+
+    folder: Path
+    seconds: float
+    payments_per_second: float
+    shards: int
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """How many payments to submit."""
+        return round(self.seconds * self.payments_per_second)
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the log is."""
+        return self.folder / "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What can be seen while it runs."""
+
+    seconds: float
+    counts: Counts
+    decision: Latencies
+    settled: Latencies
+    behind_records: int
+    restarts: int
+    phase: str
+
+
+class Demo:
+    """One run."""
+
+    def __init__(self, plan: Plan, clock: Clock, show: Callable[[Progress], None]) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._show = show
+        self._started_us = clock.now_us()
+        for folder in ("processes", "observer"):
+            (plan.folder / folder).mkdir(parents=True, exist_ok=True)
+        self.fleet = Fleet(_members(plan))
+
+    async def run(self) -> Report:
+        """Run it and return what came of it."""
+        log = LocalLog(self._plan.log_folder, self._clock)
+        observer = Observer(log, self._clock, self._plan.folder / "observer")
+        try:
+            await self._create_streams(log)
+            self.fleet.start()
+            await self._watch(observer)
+            self._stop_fleet()
+            while await observer.look():
+                pass
+            verdicts = await self._verify(log, observer)
+            return self._report(observer, verdicts)
+        finally:
+            self.fleet.kill_all()
+            observer.close()
+            log.close()
+
+    async def _create_streams(self, log: LocalLog) -> None:
+        for stream in ALL_STREAMS:
+            await log.create_stream(stream, 1 if stream == CONTROL else self._plan.shards)
+
+    async def _watch(self, observer: Observer) -> None:
+        """Look at the streams and after the processes until everything is accounted for."""
+        checked_us = 0
+        drain_until_us = None
+        while True:
+            while await observer.look():
+                pass
+            await self._clock.sleep(LOOK_SECONDS)
+            now_us = self._clock.now_us()
+            if now_us - checked_us < CHECK_SECONDS * 1_000_000:
+                continue
+            checked_us = now_us
+            self.fleet.look_after()
+            submitted_all = self.fleet.member("generator").done
+            self._tell(observer, "draining" if submitted_all else "submitting")
+            if not submitted_all:
+                continue
+            if self._is_drained(observer):
+                return
+            drain_until_us = drain_until_us or now_us + int(DRAIN_SECONDS_MAX * 1_000_000)
+            if now_us > drain_until_us:
+                raise DrainError(self._what_is_missing(observer))
+
+    def _is_drained(self, observer: Observer) -> bool:
+        """Say whether every record has its outcome, and every settled payment is in the nets of its cycle."""
+        queries = self._queries()
+        if queries is None:
+            return False
+        try:
+            counts = queries.counts()
+            if counts.submitted != observer.submitted or counts.in_flight != 0:
+                return False
+            return _without_zeros(queries.nets()) == _without_zeros(queries.expected_nets())
+        finally:
+            queries.close()
+
+    def _what_is_missing(self, observer: Observer) -> str:
+        queries = self._queries()
+        if queries is None:
+            return "the projector has written nothing"
+        counts = queries.counts()
+        told, expected = _without_zeros(queries.nets()), _without_zeros(queries.expected_nets())
+        queries.close()
+        differing = sorted(set(told.items()) ^ set(expected.items()))
+        return (
+            f"not drained {DRAIN_SECONDS_MAX:.0f} s after the last submission: "
+            f"{observer.submitted} submitted, {counts}, "
+            f"{len(differing)} nets that differ from their payments', first: {differing[:4]}"
+        )
+
+    def _stop_fleet(self) -> None:
+        self.fleet.stop()
+
+    async def _verify(self, log: LocalLog, observer: Observer) -> list[ShardVerdict]:
+        """Replay every stage from its recorded stream, and compare with the snapshots that the workers left."""
+        verdicts: list[ShardVerdict] = []
+        for worker, stages in WORKERS.items():
+            snapshots = FolderSnapshots(self._plan.folder / worker / "snapshots")
+            for stage in stages:
+                self._tell(observer, f"replaying {stage.name}")
+                live: list[Manifest] = []
+                for shard in await log.shards(stage.source_stream):
+                    live += (await snapshots.manifests(stage.name, shard.shard_id))[:1]
+                verdicts += await verify_stage(stage, log, live)
+        return verdicts
+
+    def _report(self, observer: Observer, verdicts: Sequence[ShardVerdict]) -> Report:
+        queries = self._queries()
+        if queries is None:
+            raise DrainError("the projector has written nothing")
+        counts = queries.counts()
+        nets, expected, limbo = queries.nets(), queries.expected_nets(), queries.limbo()
+        queries.close()
+        decision, settled = observer.latencies(DECISION), observer.latencies(SETTLED)
+        seconds = observer.seconds_of_submissions
+        return Report(
+            seconds=self._seconds(),
+            submitted=observer.submitted,
+            outcomes={name: getattr(counts, name) for name in Counts._fields if name != "submitted"},
+            in_flight=counts.in_flight,
+            limbo_minor={row.currency: row.minor for row in limbo},
+            tps=observer.submitted / seconds if seconds else 0.0,
+            latency_ms={DECISION: decision.summary(), SETTLED: settled.summary()},
+            positions=[CyclePosition(*net) for net in nets],
+            settled_nets=_without_zeros(expected),
+            verdicts=verdicts,
+            restarts={member.name: member.restarts for member in self.fleet.members if member.restarts},
+            settled_per_second=observer.settled_per_second(),
+            decision_ms=decision.values_ms,
+            settled_ms=settled.values_ms,
+        )
+
+    def _tell(self, observer: Observer, phase: str) -> None:
+        queries = self._queries()
+        if queries is None:
+            return
+        counts = queries.counts()
+        queries.close()
+        restarts = sum(member.restarts for member in self.fleet.members)
+        decision, settled = observer.latencies(DECISION), observer.latencies(SETTLED)
+        self._show(Progress(self._seconds(), counts, decision, settled, observer.behind_records, restarts, phase))
+
+    def _queries(self) -> ProjectorQueries | None:
+        folder = self._plan.folder / "projector"
+        if not (folder / PROJECTOR_FILE).exists():
+            return None
+        queries = ProjectorQueries(folder)
+        if queries.are_possible():
+            return queries
+        queries.close()
+        return None
+
+    def _seconds(self) -> float:
+        return (self._clock.now_us() - self._started_us) / 1_000_000
+
+
+def _members(plan: Plan) -> list[Member]:
+    """Return the processes: those that read first."""
+    log = ("--log", f"local:{plan.log_folder}")
+    folder = plan.folder
+
+    def member(name: str, *arguments: str, ends_by_itself: bool = False) -> Member:
+        data = ("--data", str(folder / name))
+        return Member(name, (*arguments, *log, *data), folder / "processes" / f"{name}.log", ends_by_itself)
+
+    def worker(name: str) -> Member:
+        stages = chain.from_iterable(("--stage", stage.name) for stage in WORKERS[name])
+        return member(name, "agents.cli", "worker", *stages)
+
+    seed = ("--seed", str(plan.seed))
+    pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count), "--cycle-seconds", str(CYCLE_SECONDS))
+    return [
+        member("projector", "agents.edge.projector"),
+        member("rtgs", "agents.edge.rtgs"),
+        worker("settle"),
+        worker("authorise"),
+        member("links", "agents.edge.links", *seed),
+        member("generator", "agents.edge.generator", *seed, *pace, ends_by_itself=True),
+    ]
+
+
+def _without_zeros(nets: Sequence[Net]) -> dict[tuple[int, str], int]:
+    return {(net.cycle, net.account): net.net_minor for net in nets if net.net_minor}
+
+
+def run_demo(plan: Plan, clock: Clock, show: Callable[[Progress], None]) -> Report:
+    """Run the demo to its end."""
+    return asyncio.run(Demo(plan, clock, show).run())
