@@ -13,15 +13,21 @@ from schemas.events import ParticipantAvailabilityChanged, ParticipantListed
 
 if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
-    from pipeline.kernel.tables import Tables
+    from pipeline.kernel.tables import BroadcastTable, Tables
 
 
 class Directory:
     """The first agent of a stage that needs to know participants; the agents behind it look them up here."""
 
     def __init__(self, tables: Tables) -> None:
-        self._entries = tables.broadcast(DIRECTORY, MessagePackValues(ParticipantListed))
-        self._availability = tables.broadcast(AVAILABILITY, MessagePackValues(ParticipantAvailabilityChanged))
+        self.revision = 0
+        """Rises whenever an answer of this directory may have changed: for those who keep what they drew from it."""
+        self._entries: BroadcastTable[ParticipantListed] = tables.broadcast(
+            DIRECTORY, MessagePackValues(ParticipantListed)
+        )
+        self._availability: BroadcastTable[ParticipantAvailabilityChanged] = tables.broadcast(
+            AVAILABILITY, MessagePackValues(ParticipantAvailabilityChanged)
+        )
 
     def handlers(self) -> Handlers:
         """Return what this agent handles."""
@@ -29,10 +35,12 @@ class Directory:
 
     def list_participant(self, entry: ParticipantListed, _ctx: Context) -> None:
         """Keep a participant's entry."""
+        self.revision += 1
         self._entries.put(entry, entry.bic.encode())
 
     def change_availability(self, change: ParticipantAvailabilityChanged, _ctx: Context) -> None:
         """Keep whether a participant is on line."""
+        self.revision += 1
         self._availability.put(change, change.bic.encode())
 
     def find(self, bic: str) -> ParticipantListed | None:

@@ -5,8 +5,8 @@ debtor's bank only has to be known, since every order it may give came through u
 transfer, which no scheme carries; its currency's first scheme still says which codes are used and whether an order may
 wait for a review, so that a bank's own customers get no other answers than everybody else.
 
-What the whole order is asked for - that it is within the scheme's limits - is asked by :func:`find_route`; the part
-that only depends on the two banks is worked out by :func:`connect`.
+What only depends on the two banks and the currency is worked out once and remembered until the directory changes; that
+the order is within the scheme's limits is asked of each.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SCHEMES_BY_CURRENCY: Final = {
     "EUR": (SCHEMES["sct-inst"], SCHEMES["sct-inst-foreign"]),
     "GBP": (SCHEMES["fps"],),
 }
+_REMEMBERED_MAX = 10_000
 if SCHEMES_BY_CURRENCY.keys() != MINOR_DIGITS.keys():
     raise ValueError("every supported currency needs its schemes")
 
@@ -49,20 +50,35 @@ def first_scheme(currency: str) -> SchemeProfile:
     return SCHEMES_BY_CURRENCY[currency][0]
 
 
-def find_route(transfer: CreditTransfer, directory: Directory) -> Route | Refusal:
-    """Return how ``transfer`` goes, or why it cannot."""
-    route = connect(transfer.debtor.agent, transfer.creditor.agent, transfer.amount.currency, directory)
-    if isinstance(route, Refusal) or not route.debtor_settlement_account:
+class Routes:
+    """The routes that a directory gives."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._revision = directory.revision
+        self._between: dict[tuple[str, str, str], Route | Refusal] = {}
+
+    def find(self, transfer: CreditTransfer) -> Route | Refusal:
+        """Return how ``transfer`` goes, or why it cannot."""
+        amount = transfer.amount
+        banks = (transfer.debtor.agent, transfer.creditor.agent, amount.currency)
+        if self._revision != self._directory.revision or len(self._between) > _REMEMBERED_MAX:
+            self._between.clear()
+            self._revision = self._directory.revision
+        route = self._between.get(banks)
+        if route is None:
+            route = self._between[banks] = connect(*banks, self._directory)
+        if isinstance(route, Refusal) or not route.debtor_settlement_account:
+            return route
+        scheme = route.scheme
+        limit = scheme.amount_minor_max
+        if limit is not None and amount.minor > limit:
+            explanation = f"{scheme.name} carries at most {limit} minor units of {scheme.currency} at once"
+            return Refusal(scheme.reasons.over_scheme_limit, explanation)
+        if len(transfer.reference) > scheme.reference_length_max:
+            explanation = f"{scheme.name} carries a reference of at most {scheme.reference_length_max} characters"
+            return Refusal(scheme.reasons.invalid, explanation)
         return route
-    scheme = route.scheme
-    limit = scheme.amount_minor_max
-    if limit is not None and transfer.amount.minor > limit:
-        explanation = f"{scheme.name} carries at most {limit} minor units of {scheme.currency} at once"
-        return Refusal(scheme.reasons.over_scheme_limit, explanation)
-    if len(transfer.reference) > scheme.reference_length_max:
-        explanation = f"{scheme.name} carries a reference of at most {scheme.reference_length_max} characters"
-        return Refusal(scheme.reasons.invalid, explanation)
-    return route
 
 
 def connect(debtor_agent: str, creditor_agent: str, currency: str, directory: Directory) -> Route | Refusal:

@@ -31,7 +31,7 @@ from agents.fraud.windows import (
     SUM_IN,
     SUM_OUT,
 )
-from agents.scheme_choice import Refusal, Route, find_route
+from agents.scheme_choice import Refusal, Route, Routes
 from agents.streams import OUTCOMES, PAYMENTS
 from agents.table_numbers import ACCOUNTS
 from schemas.events import (
@@ -65,7 +65,7 @@ class Fraud:
     def __init__(self, tables: Tables, directory: Directory) -> None:
         self._accounts = tables.keyed(ACCOUNTS, AccountCodec())
         self._risky_payees = RiskyPayees(tables)
-        self._directory = directory
+        self._routes = Routes(directory)
 
     def handlers(self) -> Handlers:
         """Return what this agent handles."""
@@ -78,7 +78,7 @@ class Fraud:
     def judge(self, payment: PaymentSubmitted, ctx: Context) -> PaymentScored | None:
         """Return the order with its score if it may go; otherwise end it here."""
         transfer = payment.transfer
-        route = find_route(transfer, self._directory)
+        route = self._routes.find(transfer)
         if isinstance(route, Refusal):
             return PaymentScored(transfer, route, 0)
         now_us = ctx.now_us
@@ -88,16 +88,9 @@ class Fraud:
         account = self._account(currency, now_us)
         payee_fingerprint = fingerprint(payee)
         place = place_of(account.payees, payee_fingerprint)
-        verdict = score(
-            features_of(
-                account,
-                amount_minor,
-                now_us,
-                is_new_payee=place < 0,
-                own_step=step_of(account, now_us),
-                payee_step=self._risky_payees.step_of(payee, payee_fingerprint, now_us),
-            )
-        )
+        own_step = step_of(account, now_us)
+        payee_step = self._risky_payees.step_of(payee, payee_fingerprint, now_us)
+        verdict = score(features_of(account, amount_minor, now_us, place < 0, own_step, payee_step))
         counters = account.windows.counters
         counters[ORDERS] += 1
         account.seen_us = now_us
@@ -108,7 +101,8 @@ class Fraud:
             if place:
                 counters[NEW_PAYEES] += place < 0
                 account.payees = moved_to_front(account.payees, payee_fingerprint, place)
-            self._tell_own_risk(account, transfer.debtor.account, ctx)
+            if own_step:
+                self._tell_own_risk(account, transfer.debtor.account, ctx)
         self._accounts.put(account, currency)
         return PaymentScored(transfer, route, verdict.score) if goes else None
 

@@ -41,7 +41,12 @@ class Features(NamedTuple):
 
 
 def features_of(
-    account: Account, amount_minor: int, now_us: int, *, is_new_payee: bool, own_step: int, payee_step: int
+    account: Account,
+    amount_minor: int,
+    now_us: int,
+    is_new_payee: bool,  # noqa: FBT001 - once a payment: what keywords cost would show
+    own_step: int,
+    payee_step: int,
 ) -> Features:
     """Return the features of an order of ``account``, whose windows stand at ``now_us``."""
     windows = account.windows
