@@ -275,6 +275,7 @@ CHANGES = {
     "time of acceptance": {"accepted_us": START_US + 1},
     "reference": {"reference": "another"},
     "end-to-end id": {"end_to_end_id": "another"},
+    "UETR": {"uetr": "00000002-0000-4000-8000-000000000002"},
 }
 
 
@@ -291,6 +292,17 @@ def test_the_same_identity_with_other_content_is_refused_as_a_duplicate(clearing
     assert clearing.confirmations(BANK_A) == [
         PaymentConfirmed(BANK_A, "payment-2", "tx-1", BANK_A, False, SCT_INST.reasons.duplicate, -1)
     ]
+
+
+def test_the_same_identity_by_another_scheme_is_refused_as_a_duplicate(clearing: Clearing) -> None:
+    clearing.order(1)
+    clearing.forget()
+
+    clearing.take(an_order(a_transfer(1, payment_id="payment-2"), "sct-inst-foreign"))
+
+    (outcome,) = clearing.outcomes()
+    assert isinstance(outcome, PaymentRejected)
+    assert outcome.reason == SCT_INST.reasons.duplicate
 
 
 def test_the_same_uetr_under_another_transaction_id_is_refused_as_a_duplicate(clearing: Clearing) -> None:
@@ -348,6 +360,28 @@ def test_a_conflict_leaves_the_first_as_it_was(clearing: Clearing) -> None:
     assert [c.settled for c in clearing.confirmations(BANK_B)] == [True]
     assert clearing.has_headroom(eur("990.00"))
     assert not clearing.has_headroom(eur("990.01"))
+
+
+def test_a_conflict_does_not_take_the_identity_over(clearing: Clearing) -> None:
+    first = clearing.order(1)
+    clearing.accept(first)
+    clearing.take(an_order(a_transfer(1, amount=eur("11.00"), payment_id="payment-2")))
+    clearing.forget()
+
+    clearing.take(first)
+
+    assert [c.settled for c in clearing.confirmations(BANK_A)] == [True]
+
+
+def test_a_conflict_does_not_take_the_uetr_over(clearing: Clearing) -> None:
+    first = clearing.order(1)
+    clearing.accept(first)
+    clearing.take(an_order(replace(a_transfer(2), uetr=first.transfer.uetr)))
+    clearing.forget()
+
+    clearing.take(an_order(replace(a_transfer(3), uetr=first.transfer.uetr)))
+
+    assert refused(clearing, 3).explanations == ("its identity belongs to payment payment-1",)
 
 
 def test_a_claim_ends_when_the_horizon_has_passed_and_the_order_is_then_too_old(clearing: Clearing) -> None:
