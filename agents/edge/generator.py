@@ -30,8 +30,9 @@ from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
 from agents.edge.workload.population import ACCOUNTS_DEFAULT
 from agents.edge.workload.records import record_of
-from agents.edge.workload.sequence import Workload
+from agents.edge.workload.sequence import LOOK_BACK_MAX, Workload
 from agents.streams import CLEARING, CONTROL, PAYMENTS
+from schemas.events import CutOffScheduled
 
 if TYPE_CHECKING:
     import argparse
@@ -42,15 +43,20 @@ if TYPE_CHECKING:
     from pipeline.ports import Clock, Log
 
 PRODUCER = b"generator"
+CALENDAR = b"generator/calendar"
+OUTAGES = b"generator/outages"
 BATCH_MAX = 1_000
-IDLE_SECONDS = 0.005
+IDLE_SECONDS = 0.01
 REPORT_US = 1_000_000
 HEARING_SECONDS_MAX = 120.0
+CALENDAR_AHEAD_US = 60_000_000
+"""Cycles are scheduled for so long behind the last submission."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, accepted_us INTEGER NOT NULL, acknowledged INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS cut_offs (cycle INTEGER PRIMARY KEY, at_us INTEGER NOT NULL);
 """
 
 logger = logging.getLogger("payments.edge.generator")
@@ -65,15 +71,7 @@ class GeneratorSettings:
     """Submissions in all, of this and all earlier runs on the same folder."""
     payments_per_second: float
     cycle_seconds: float = 5.0
-    cycles: int = 0
-    """Cut-offs to schedule; 0: as many as the run needs, and a minute more."""
     accounts: int = ACCOUNTS_DEFAULT
-
-    @property
-    def cycles_scheduled(self) -> int:
-        """How many cut-offs the control events have."""
-        seconds = self.count / self.payments_per_second + 60
-        return self.cycles or int(seconds / self.cycle_seconds) + 1
 
 
 class Generator:
@@ -88,8 +86,11 @@ class Generator:
         self._database.require_fact("seed", str(settings.seed))
         self._database.require_fact("accounts", str(settings.accounts))
         self._workload = Workload(settings.seed, settings.accounts)
-        self._start_us = int(self._database.fact("start_us", str(clock.now_us())))
-        self._producer = EdgeProducer(log, clock, Identity(PRODUCER, self._start_us))
+        epoch = int(self._database.fact("epoch", str(clock.now_us())))
+        self._epoch_us = epoch
+        self._producer = EdgeProducer(log, clock, Identity(PRODUCER, epoch))
+        self._calendar = EdgeProducer(log, clock, Identity(CALENDAR, epoch))
+        self._outages = EdgeProducer(log, clock, Identity(OUTAGES, epoch))
         self._paced_from = (0, 0)
         self.next_index = 0
         """Everything before it was acknowledged."""
@@ -135,8 +136,8 @@ class Generator:
     async def _append(self, first: int, count: int, accepted_us: int) -> None:
         """Put the control events and the payments of a noted batch, and note that they are there."""
         outputs: list[Output] = [
-            self._producer.record(CONTROL, CONTROL, change, accepted_us, first)
-            for change in control.availability_changes(first, count)
+            self._outages.record(CONTROL, CONTROL, change, accepted_us, index)
+            for index, change in control.availability_changes(first, count)
         ]
         for index in range(first, first + count):
             submission = self._workload.at(index)
@@ -146,6 +147,7 @@ class Generator:
         await self._producer.put(outputs)
         with self._database.transaction() as connection:
             connection.execute("UPDATE batches SET acknowledged = 1 WHERE first = ?", (first,))
+            connection.execute("DELETE FROM batches WHERE first + count < ?", (first - LOOK_BACK_MAX,))
 
     def _accepted_us(self, index: int) -> int:
         """Return when the submission at ``index`` was accepted."""
@@ -156,28 +158,46 @@ class Generator:
 
     async def _put_control(self, hearing_seconds: float) -> None:
         """Put the directory and the calendar, and wait until every shard that needs them has them."""
-        settings = self._settings
-        cycles = int(self._database.fact("cycles", str(settings.cycles_scheduled)))
-        cycle_us = int(self._database.fact("cycle_us", str(round(settings.cycle_seconds * 1_000_000))))
-        events = control.control_events(self._start_us, cycle_us, cycles)
+        listings = control.listings()
+        cut_offs = self._schedule_cut_offs()
         outputs = [
-            self._producer.record(CONTROL, CONTROL, event, self._start_us, number)
-            for number, event in enumerate(events)
+            self._calendar.record(CONTROL, CONTROL, event, self._epoch_us, number)
+            for number, event in enumerate((*listings, *cut_offs))
         ]
-        await self._producer.put(outputs)
+        await self._calendar.put(outputs)
         if hearing_seconds > 0:
-            await wait_until_heard(self._log, self._clock, PAYMENTS, control.listings()[-1], hearing_seconds)
-            await wait_until_heard(self._log, self._clock, CLEARING, events[-1], hearing_seconds)
+            await wait_until_heard(self._log, self._clock, PAYMENTS, listings[-1], hearing_seconds)
+            await wait_until_heard(self._log, self._clock, CLEARING, cut_offs[-1], hearing_seconds)
+
+    def _schedule_cut_offs(self) -> list[CutOffScheduled]:
+        """Return all cut-offs so far, with what this run needs: cycles go on where the last run left them."""
+        settings = self._settings
+        cycle_us = round(settings.cycle_seconds * 1_000_000)
+        rows = self._database.connection.execute("SELECT cycle, at_us FROM cut_offs ORDER BY cycle").fetchall()
+        scheduled = [CutOffScheduled(cycle, at_us) for cycle, at_us in rows]
+        now_us = self._clock.now_us()
+        after_us = max(now_us, scheduled[-1].at_us) if scheduled else now_us
+        run_us = round((settings.count - self._noted_index()) / settings.payments_per_second * 1_000_000)
+        added = control.cut_offs(len(scheduled), after_us, now_us + run_us + CALENDAR_AHEAD_US, cycle_us)
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT INTO cut_offs VALUES (?, ?)", [(c.cycle, c.at_us) for c in added])
+        return [*scheduled, *added]
+
+    def _noted_index(self) -> int:
+        """Return the index behind the last batch that was noted."""
+        (index,) = self._database.connection.execute("SELECT COALESCE(MAX(first + count), 0) FROM batches").fetchone()
+        return int(index)
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = edge_arguments("Submit a seeded workload of payments to a log, at a steady rate.")
     parser.add_argument("--seed", type=int, default=1, help="what is submitted is a function of it (default: 1)")
     parser.add_argument("--tps", type=float, default=500.0, help="submissions a second (default: 500)")
-    parser.add_argument("--count", type=int, required=True, help="submissions in all, with those of earlier runs")
+    parser.add_argument(
+        "--count", type=int, help="submissions in all, with those of earlier runs (default: --seconds times --tps)"
+    )
     parser.add_argument("--accounts", type=int, default=ACCOUNTS_DEFAULT, help="accounts in the simulated world")
     parser.add_argument("--cycle-seconds", type=float, default=5.0, help="length of a settlement cycle (default: 5)")
-    parser.add_argument("--cycles", type=int, default=0, help="cut-offs to schedule (default: what the run needs)")
     parser.add_argument(
         "--hearing-seconds",
         type=float,
@@ -202,9 +222,7 @@ def _reporter(generator: Generator, clock: Clock, count: int) -> Callable[[], No
 
 
 async def _main(clock: Clock, options: argparse.Namespace) -> None:
-    settings = GeneratorSettings(
-        options.seed, options.count, options.tps, options.cycle_seconds, options.cycles, options.accounts
-    )
+    settings = GeneratorSettings(options.seed, options.count, options.tps, options.cycle_seconds, options.accounts)
     log = open_log(options.log, clock)
     generator = Generator(log, clock, options.data, settings)
     turns = Turns(clock, options.seconds, IDLE_SECONDS)
@@ -225,7 +243,12 @@ async def _main(clock: Clock, options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the generator; return the exit code."""
-    options = _arguments().parse_args(arguments)
+    parser = _arguments()
+    options = parser.parse_args(arguments)
+    if options.count is None:
+        if options.seconds is None:
+            parser.error("say how much to submit: --count, or --seconds")
+        options.count, options.seconds = round(options.seconds * options.tps), None
     return run_process(lambda clock: _main(clock, options))
 
 

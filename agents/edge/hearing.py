@@ -25,30 +25,46 @@ LOOK_SECONDS = 0.02
 async def wait_until_heard(log: Log, clock: Clock, stream: str, event: object, seconds_max: float) -> None:
     """Return when every open shard of ``stream`` holds a broadcast of ``event``; raise ``EdgeError`` if none comes."""
     end_us = clock.now_us() + round(seconds_max * 1_000_000)
-    read_to: dict[str, int] = {}
-    heard: set[str] = set()
-    while True:
-        missing = []
-        for shard in await log.shards(stream):
-            shard_id = shard.shard_id
-            if shard.closed or shard_id in heard or heard.issuperset(shard.parents or (shard_id,)):
-                continue
-            if shard_id not in read_to:
-                read_to[shard_id] = await log.trim_horizon(stream, shard_id)
-            while shard_id not in heard:
-                given = await log.read(stream, shard_id, read_to[shard_id], SHARD_BATCH)
-                if not given.records:
-                    missing.append(shard_id)
-                    break
-                read_to[shard_id] = given.records[-1].sequence
-                if _holds(given.records, event):
-                    heard.add(shard_id)
-        if not missing:
-            return
+    listener = _Listener(log, stream, event)
+    while missing := await listener.listen():
         if clock.now_us() >= end_us:
             message = f"{stream}: {', '.join(missing)} heard nothing of the control events for {seconds_max:.0f} s"
             raise EdgeError(f"{message}; is a worker running the control stage?")
         await clock.sleep(LOOK_SECONDS)
+
+
+class _Listener:
+    """Reads a stream from its beginning until the event was found."""
+
+    def __init__(self, log: Log, stream: str, event: object) -> None:
+        self._log = log
+        self._stream = stream
+        self._event = event
+        self._read_to: dict[str, int] = {}
+        self._heard: set[str] = set()
+
+    async def listen(self) -> list[str]:
+        """Return the open shards that have not heard of it yet; a child has heard what all its parents heard."""
+        missing = []
+        for shard in await self._log.shards(self._stream):
+            inherits = bool(shard.parents) and self._heard.issuperset(shard.parents)
+            if shard.shard_id in self._heard or inherits or await self._hears(shard.shard_id):
+                self._heard.add(shard.shard_id)
+            elif not shard.closed:
+                missing.append(shard.shard_id)
+        return missing
+
+    async def _hears(self, shard_id: str) -> bool:
+        """Read on to the end of the shard, or to the event."""
+        if shard_id not in self._read_to:
+            self._read_to[shard_id] = await self._log.trim_horizon(self._stream, shard_id)
+        while True:
+            given = await self._log.read(self._stream, shard_id, self._read_to[shard_id], SHARD_BATCH)
+            if _holds(given.records, self._event):
+                return True
+            if not given.records:
+                return False
+            self._read_to[shard_id] = given.records[-1].sequence
 
 
 def _holds(records: Sequence[Record], event: object) -> bool:

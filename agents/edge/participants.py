@@ -5,8 +5,7 @@ store of their own, as banks do: a payment received is remembered, so that one s
 transaction identity, and a status request can be answered.  Answers travel once; one that was under way when the
 links died is lost, and the links must ask.
 
-What participants were told makes a view of the run that owes nothing to the settlement's own books: each one's
-confirmed payments in and out.  A participant that had accepted and is told that the payment failed has reversed it.
+What they got and what they were told is theirs to say: ``participant_queries`` asks them.
 
 The store is not synced per commit: a loss of power may cost these banks, not us, the last moment.
 """
@@ -20,7 +19,6 @@ from agents.edge.database import EdgeDatabase
 from agents.edge.participant_answers import Plan, plan_answer
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -66,6 +64,7 @@ CREATE TABLE IF NOT EXISTS received (
     instructing_agent TEXT NOT NULL, transaction_id TEXT NOT NULL, responder TEXT NOT NULL,
     currency TEXT NOT NULL, minor INTEGER NOT NULL, received_us INTEGER NOT NULL,
     accepted INTEGER NOT NULL, reason TEXT NOT NULL, answer_us INTEGER, asked_after_us INTEGER,
+    deliveries INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (instructing_agent, transaction_id, responder)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS confirmed (
@@ -74,7 +73,10 @@ CREATE TABLE IF NOT EXISTS confirmed (
     PRIMARY KEY (recipient, payment_id)
 ) WITHOUT ROWID;
 """
-_RECEIVE = "INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECEIVE = """
+INSERT INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+ON CONFLICT DO UPDATE SET deliveries = deliveries + 1 RETURNING deliveries
+"""
 _KNOWN = """
 SELECT accepted, reason, answer_us, asked_after_us FROM received
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
@@ -104,7 +106,8 @@ class SimulatedParticipants:
                 transaction = Transaction(transfer.debtor.agent, transfer.transaction_id, transfer.creditor.agent)
                 money = transfer.amount
                 row = (*transaction, money.currency, money.minor, now_us, *plan)
-                if connection.execute(_RECEIVE, row).rowcount:
+                (deliveries,) = connection.execute(_RECEIVE, row).fetchone()
+                if deliveries == 1:
                     self._answer(transaction, plan, plan.answer_us)
 
     def ask(self, transactions: Sequence[Transaction], now_us: int) -> list[Transaction]:
@@ -145,45 +148,3 @@ class SimulatedParticipants:
     def _answer(self, transaction: Transaction, plan: Plan, at_us: int | None) -> None:
         if at_us is not None:
             heappush(self._under_way, (at_us, Reply(transaction, plan.accepted, plan.reason)))
-
-
-class ConfirmedFlow(NamedTuple):
-    """What a participant knows of its settled payments, in minor units."""
-
-    participant: str
-    currency: str
-    paid_in: int
-    paid_out: int
-
-
-def confirmed_flows(connection: sqlite3.Connection) -> list[ConfirmedFlow]:
-    """Return, per participant and currency, the sums of what it was told has settled."""
-    rows = connection.execute(
-        """
-        SELECT recipient, currency,
-               SUM(CASE WHEN recipient = responder THEN minor ELSE 0 END),
-               SUM(CASE WHEN recipient = c.instructing_agent THEN minor ELSE 0 END)
-        FROM confirmed c JOIN received r USING (instructing_agent, transaction_id)
-        WHERE settled GROUP BY recipient, currency ORDER BY recipient, currency
-        """
-    )
-    return [ConfirmedFlow(*row) for row in rows]
-
-
-def contradicted(connection: sqlite3.Connection) -> int:
-    """Return how many payments a participant was told two different endings of; anything but 0 is an alarm."""
-    (count,) = connection.execute("SELECT COUNT(*) FROM confirmed WHERE contradicted").fetchone()
-    return int(count)
-
-
-def reversals(connection: sqlite3.Connection) -> int:
-    """Return how many payments were accepted by their receiver, failed, and were reversed there."""
-    (count,) = connection.execute(
-        """
-        SELECT COUNT(*) FROM confirmed c JOIN received r
-        ON r.instructing_agent = c.instructing_agent AND r.transaction_id = c.transaction_id
-           AND r.responder = c.recipient
-        WHERE NOT settled AND accepted AND answer_us IS NOT NULL
-        """
-    ).fetchone()
-    return int(count)

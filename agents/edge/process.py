@@ -11,12 +11,12 @@ import argparse
 import asyncio
 import logging
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.edge.errors import EdgeError
 from pipeline.errors import PipelineError, Poison
+from pipeline.observe.logging import configure
 from pipeline.stream_logs.local import LocalLog
 from pipeline.system_clock import SystemClock
 
@@ -92,7 +92,7 @@ class Turns:
 
 def run_process(main: Callable[[Clock], Awaitable[None]]) -> int:
     """Run ``main`` to its end and return the exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure("info")
     try:
         asyncio.run(_awaited(main(SystemClock())))
     except (EdgeError, PipelineError, Poison) as failure:

@@ -86,6 +86,7 @@ def _conflicted(event: events.PaymentConflicted, heading: Heading, changes: Chan
 
 
 def _parked(event: Parked, heading: Heading, changes: Changes) -> None:
+    """Note a parked record; one that was too large to be kept with its note is one that a client submitted."""
     try:
         parked: Envelope | None = decode(event.record)
     except Poison:

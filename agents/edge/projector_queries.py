@@ -39,7 +39,8 @@ class Limbo(NamedTuple):
     currency: str
     payments: int
     minor: int
-    oldest_accepted_us: int | None
+    oldest_since_us: int
+    """When the log was first told so of any of them."""
 
 
 class Net(NamedTuple):
@@ -95,7 +96,7 @@ class ProjectorQueries:
     def limbo(self) -> list[Limbo]:
         """Return count, value and age of what is in limbo, by currency."""
         rows = self._connection.execute(
-            "SELECT currency, COUNT(*), SUM(minor), MIN(accepted_us) FROM payments WHERE status = ? "
+            "SELECT currency, COUNT(*), SUM(minor), MIN(ended_us) FROM payments WHERE status = ? "
             "GROUP BY currency ORDER BY currency",
             (Status.UNKNOWN,),
         )

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pipeline.kernel.envelope import Envelope
     from pipeline.ports import Log, Record, ShardDescription
 
-SHARD_BATCH = 1_000
-"""User records that one read takes from one shard."""
+SHARD_BATCH = 250
+"""User records that one read takes from one shard; what clients submit may be a megabyte each."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tailed (

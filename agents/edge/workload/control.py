@@ -11,6 +11,11 @@ OUTAGE_EVERY: Final = 5_000
 """Outages come again after so many submissions."""
 _OUTAGES: Final = ((4, 700, 1_000), (23, 1_900, 2_200), (9, 3_600, 3_900))
 """Number of a participant, and the places between which it is off line."""
+_CHANGES: Final = tuple(
+    (place, participants()[number].listing.bic, available)
+    for number, leaves_at, returns_at in _OUTAGES
+    for place, available in ((leaves_at, False), (returns_at, True))
+)
 
 
 def listings() -> list[ParticipantListed]:
@@ -18,26 +23,17 @@ def listings() -> list[ParticipantListed]:
     return [participant.listing for participant in participants()]
 
 
-def cut_offs(start_us: int, cycle_us: int, cycles: int) -> list[CutOffScheduled]:
-    """Return the cut-offs of the first ``cycles`` cycles; the first is cut off ``cycle_us`` after the start."""
-    return [CutOffScheduled(cycle, start_us + (cycle + 1) * cycle_us) for cycle in range(cycles)]
+def cut_offs(first_cycle: int, after_us: int, until_us: int, cycle_us: int) -> list[CutOffScheduled]:
+    """Return the cut-offs from ``first_cycle`` on, one to every ``cycle_us`` behind ``after_us``, past ``until_us``."""
+    count = max(0, (until_us - after_us) // cycle_us + 1)
+    return [CutOffScheduled(first_cycle + number, after_us + (number + 1) * cycle_us) for number in range(count)]
 
 
-def availability_changes(first_index: int, count: int) -> list[ParticipantAvailabilityChanged]:
-    """Return who goes off line, or comes back, at the indices from ``first_index`` on."""
-    everybody = participants()
-    changes = []
-    for index in range(first_index, first_index + count):
-        place = index % OUTAGE_EVERY
-        for number, leaves_at, returns_at in _OUTAGES:
-            if place in (leaves_at, returns_at):
-                bic = everybody[number].listing.bic
-                changes.append(ParticipantAvailabilityChanged(bic, available=place == returns_at))
-    return changes
-
-
-def control_events(
-    start_us: int, cycle_us: int, cycles: int
-) -> list[ParticipantListed | CutOffScheduled | ParticipantAvailabilityChanged]:
-    """Return what must be known before the first payment; the same again changes nothing."""
-    return [*listings(), *cut_offs(start_us, cycle_us, cycles)]
+def availability_changes(first: int, count: int) -> list[tuple[int, ParticipantAvailabilityChanged]]:
+    """Return who goes off line, or comes back, at the ``count`` indices from ``first`` on, with the index."""
+    return [
+        (index, ParticipantAvailabilityChanged(bic, available=available))
+        for index in range(first, first + count)
+        for place, bic, available in _CHANGES
+        if index % OUTAGE_EVERY == place
+    ]
