@@ -34,6 +34,8 @@ def _refusal_of_terms(order: PaymentAuthorised, scheme: SchemeProfile, now_us: i
         return Refusal(reasons.invalid, f"{scheme.name} is for {scheme.currency}, not {amount.currency}")
     if scheme.amount_minor_max is not None and amount.minor > scheme.amount_minor_max:
         return Refusal(reasons.over_scheme_limit, f"{amount} is above the limit of {scheme.name}")
+    if len(transfer.reference) > scheme.reference_length_max:
+        return Refusal(reasons.invalid, f"{scheme.name} carries at most {scheme.reference_length_max} characters")
     if transfer.debtor.agent == transfer.creditor.agent:
         return Refusal(reasons.invalid, f"both sides are at {transfer.debtor.agent}: a book transfer, never cleared")
     late_us = now_us - transfer.accepted_us

@@ -129,9 +129,9 @@ class Positions:
     def post(self, account: str, participant: str, amount: Money, ctx: Context) -> int:
         """Turn a reservation into a debit of the cycle that is open, and return that cycle."""
         cycle = ctx.cycles.open_cycle(ctx.hashed)
+        self._check_currency(account, amount)
         self._check_not_final(account, cycle, ctx)
-        self.release(account, participant, amount)
-        self._keep(self._find(account).debited(cycle, amount.minor))
+        self._keep(self._find(account).released(participant, amount.minor).debited(cycle, amount.minor))
         return cycle
 
     def credit(self, account: str, cycle: int, amount: Money, ctx: Context) -> None:

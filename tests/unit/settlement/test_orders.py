@@ -123,6 +123,12 @@ def test_an_order_above_the_limit_of_its_scheme_is_refused(clearing: Clearing) -
     assert refused(clearing).reason == FPS.reasons.over_scheme_limit
 
 
+def test_an_order_with_a_longer_reference_than_its_scheme_carries_is_refused(clearing: Clearing) -> None:
+    clearing.take(an_order(a_transfer(1, amount=gbp("10.00"), reference="x" * 19), "fps"))
+
+    assert refused(clearing).reason == FPS.reasons.invalid
+
+
 def test_an_order_within_one_bank_is_a_book_transfer_and_refused(clearing: Clearing) -> None:
     clearing.order(1, creditor=BANK_A)
 
