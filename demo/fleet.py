@@ -7,16 +7,16 @@ arguments, because everything it needs to go on is in its folder and in the log.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 STOP_SECONDS_MAX = 20
 RESTARTS_MAX = 200
@@ -37,6 +37,8 @@ class Member:
     """Behind ``python -m``."""
     log_file: Path
     ends_by_itself: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables beside our own."""
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
 
@@ -46,6 +48,7 @@ class Member:
             self.process = subprocess.Popen(  # noqa: S603 - our own module, with arguments of our own
                 [sys.executable, "-m", *self.arguments],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.settings},
                 stdout=log,
                 stderr=log,
                 preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
@@ -127,8 +130,3 @@ def _stop_with_parent() -> None:
     """Have the kernel send us SIGTERM when the demo dies, so that no process is left behind (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def wait_a_little() -> None:
-    """Give the processes a moment between two looks."""
-    time.sleep(0.1)

@@ -10,7 +10,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from demo.latencies import Latencies
 from demo.report import OUTCOMES, Report
 from demo.run import Progress
 
@@ -69,9 +68,12 @@ def _progress(progress: Progress) -> RenderableType:
     for name in OUTCOMES:
         table.add_row(f"  {name}", f"{getattr(counts, name):,}")
     table.add_row("  in flight", f"{counts.in_flight:,}")
-    latencies = _latencies({name: list(each.summary().values()) for name, each in _both(progress).items()})
+    for limbo in progress.limbo:
+        table.add_row("  in limbo", f"{limbo.minor:,} minor units", limbo.currency)
+    recent = {"decision": progress.decision, "settled": progress.settled}
+    latencies = _latencies({name: list(each.summary().values()) for name, each in recent.items()})
     title = Text(f"{progress.seconds:6.1f} s  {progress.phase}  {progress.restarts} restarts", style="bold")
-    return Group(title, table, latencies)
+    return Group(title, table, latencies, _lags(progress))
 
 
 def _line(progress: Progress) -> str:
@@ -82,8 +84,11 @@ def _line(progress: Progress) -> str:
     )
 
 
-def _both(progress: Progress) -> dict[str, Latencies]:
-    return {"decision": progress.decision, "settled": progress.settled}
+def _lags(progress: Progress) -> Table:
+    table = Table("shard", "records behind", "ms behind")
+    for stage, shard, lag_records, lag_ms in progress.lags:
+        table.add_row(f"{stage}/{shard}", f"{lag_records:,}", f"{lag_ms:,.0f}")
+    return table
 
 
 def _latencies(rows: dict[str, list[float]]) -> Table:

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS latencies (
     latency_us INTEGER NOT NULL, seen_us INTEGER NOT NULL,
     PRIMARY KEY (source, lineage, what)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen ON latencies (what, seen_us);
 CREATE TABLE IF NOT EXISTS submitted (records INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL);
 """
 DECISION = "decision"
@@ -79,9 +80,11 @@ class Observer:
         """From the arrival of the first submission to that of the last."""
         return (self._last_us - self._first_us) / 1_000_000
 
-    def latencies(self, what: str) -> Latencies:
-        """Return every latency of ``what`` so far, of each payment once."""
-        rows = self._database.connection.execute("SELECT latency_us FROM latencies WHERE what = ?", (what,))
+    def latencies(self, what: str, since_us: int = 0) -> Latencies:
+        """Return every latency of ``what`` seen since then, of each payment once."""
+        rows = self._database.connection.execute(
+            "SELECT latency_us FROM latencies WHERE what = ? AND seen_us >= ?", (what, since_us)
+        )
         return Latencies([latency_us / 1000 for (latency_us,) in rows])
 
     def settled_per_second(self) -> list[int]:

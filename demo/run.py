@@ -10,17 +10,18 @@ started again with the same folder; its payments are those of its seed, submitte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agents.edge.projector_queries import Counts, Net, ProjectorQueries
+from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries
 from agents.edge.projector_store import FILE as PROJECTOR_FILE
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
+from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies
 from demo.observer import DECISION, SETTLED, Observer
 from demo.report import CyclePosition, Report
@@ -34,6 +35,8 @@ DRAIN_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
 CYCLE_SECONDS = 5.0
+RECENT_SECONDS = 5.0
+"""What the latencies of the live view look back on."""
 WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
 """The worker processes, and the stages that each runs."""
 
@@ -69,9 +72,11 @@ class Progress:
 
     seconds: float
     counts: Counts
+    limbo: Sequence[Limbo]
     decision: Latencies
+    """Of the last few seconds, as is the next."""
     settled: Latencies
-    behind_records: int
+    lags: Sequence[ShardLag]
     restarts: int
     phase: str
 
@@ -86,7 +91,8 @@ class Demo:
         self._started_us = clock.now_us()
         for folder in ("processes", "observer"):
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
-        self.fleet = Fleet(_members(plan))
+        self._ports = {name: free_port() for name in WORKERS}
+        self.fleet = Fleet(_members(plan, self._ports))
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
@@ -96,7 +102,7 @@ class Demo:
             await self._create_streams(log)
             self.fleet.start()
             await self._watch(observer)
-            self._stop_fleet()
+            self.fleet.stop()
             while await observer.look():
                 pass
             verdicts = await self._verify(log, observer)
@@ -124,7 +130,7 @@ class Demo:
             checked_us = now_us
             self.fleet.look_after()
             submitted_all = self.fleet.member("generator").done
-            self._tell(observer, "draining" if submitted_all else "submitting")
+            await self._tell(observer, "draining" if submitted_all else "submitting")
             if not submitted_all:
                 continue
             if self._is_drained(observer):
@@ -160,16 +166,13 @@ class Demo:
             f"{len(differing)} nets that differ from their payments', first: {differing[:4]}"
         )
 
-    def _stop_fleet(self) -> None:
-        self.fleet.stop()
-
     async def _verify(self, log: LocalLog, observer: Observer) -> list[ShardVerdict]:
         """Replay every stage from its recorded stream, and compare with the snapshots that the workers left."""
         verdicts: list[ShardVerdict] = []
         for worker, stages in WORKERS.items():
             snapshots = FolderSnapshots(self._plan.folder / worker / "snapshots")
             for stage in stages:
-                self._tell(observer, f"replaying {stage.name}")
+                await self._tell(observer, f"replaying {stage.name}")
                 live: list[Manifest] = []
                 for shard in await log.shards(stage.source_stream):
                     live += (await snapshots.manifests(stage.name, shard.shard_id))[:1]
@@ -202,15 +205,17 @@ class Demo:
             settled_ms=settled.values_ms,
         )
 
-    def _tell(self, observer: Observer, phase: str) -> None:
+    async def _tell(self, observer: Observer, phase: str) -> None:
         queries = self._queries()
         if queries is None:
             return
-        counts = queries.counts()
+        counts, limbo = queries.counts(), queries.limbo()
         queries.close()
+        since_us = self._clock.now_us() - int(RECENT_SECONDS * 1_000_000)
+        decision, settled = observer.latencies(DECISION, since_us), observer.latencies(SETTLED, since_us)
+        lags = [lag for port in self._ports.values() for lag in await asyncio.to_thread(ask, port)]
         restarts = sum(member.restarts for member in self.fleet.members)
-        decision, settled = observer.latencies(DECISION), observer.latencies(SETTLED)
-        self._show(Progress(self._seconds(), counts, decision, settled, observer.behind_records, restarts, phase))
+        self._show(Progress(self._seconds(), counts, limbo, decision, settled, sorted(lags), restarts, phase))
 
     def _queries(self) -> ProjectorQueries | None:
         folder = self._plan.folder / "projector"
@@ -226,7 +231,7 @@ class Demo:
         return (self._clock.now_us() - self._started_us) / 1_000_000
 
 
-def _members(plan: Plan) -> list[Member]:
+def _members(plan: Plan, ports: Mapping[str, int]) -> list[Member]:
     """Return the processes: those that read first."""
     log = ("--log", f"local:{plan.log_folder}")
     folder = plan.folder
@@ -237,7 +242,9 @@ def _members(plan: Plan) -> list[Member]:
 
     def worker(name: str) -> Member:
         stages = chain.from_iterable(("--stage", stage.name) for stage in WORKERS[name])
-        return member(name, "agents.cli", "worker", *stages)
+        running = member(name, "agents.cli", "worker", *stages)
+        running.settings = {"PAYMENTS_OBSERVE_PORT": str(ports[name])}
+        return running
 
     seed = ("--seed", str(plan.seed))
     pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count), "--cycle-seconds", str(CYCLE_SECONDS))
