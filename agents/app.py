@@ -20,7 +20,7 @@ import agents
 import pipeline
 import schemas
 from agents import topology
-from agents.observation import APPLICATION_VIEW
+from agents.observation import PaymentMeter
 from pipeline.faust_worker.ports import WorkerPorts
 from pipeline.faust_worker.process import run_process
 from pipeline.faust_worker.worker import Worker
@@ -33,10 +33,12 @@ from pipeline.stream_logs.local import LocalLog
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pipeline.ports import Clock, Log
     from pipeline.settings import Settings
+
+    OpenPorts = Callable[["WorkerPlan", Settings], WorkerPorts]
 
 STAGES = {stage.name: stage for stage in vars(topology).values() if isinstance(stage, Stage)}
 """Every stage there is, by name."""
@@ -88,31 +90,36 @@ def open_log(name: str, clock: Clock) -> Log:
     raise ValueError(f"{name!r} names no log; one is local:DIR")
 
 
-def run_worker(plan: WorkerPlan, settings: Settings) -> int:
-    """Run the worker of ``plan`` until a signal stops it; return the process's exit code."""
-    check_packages()
-    logging.configure(settings.observe.log_level)
-    metrics = Metrics(APPLICATION_VIEW)
-    return run_process(partial(make_worker, plan, settings, metrics), settings, metrics)
-
-
-def make_worker(plan: WorkerPlan, settings: Settings, metrics: Metrics) -> Worker:
-    """Return the worker of ``plan``, not started; runs in the event loop that the worker will run in."""
+def open_ports(plan: WorkerPlan, settings: Settings) -> WorkerPorts:
+    """Return what the worker of ``plan`` works with; runs in the event loop that the worker will run in."""
     clock = SystemClock()
     state = settings.state
     rocks = RocksSettings(state.block_cache_mib, state.write_buffers_mib, state.background_jobs)
-    ports = WorkerPorts(
+    return WorkerPorts(
         log=open_log(plan.log, clock),
         stores=RocksStores(plan.data / "state", rocks),
         snapshots=FolderSnapshots(plan.data / "snapshots", state.snapshots_kept),
         clock=clock,
         scratch=plan.data / "scratch",
     )
+
+
+def run_worker(plan: WorkerPlan, settings: Settings, open_ports: OpenPorts = open_ports) -> int:
+    """Run the worker of ``plan`` until a signal stops it; return the process's exit code."""
+    check_packages()
+    logging.configure(settings.observe.log_level)
+    metrics = Metrics()
+    return run_process(partial(make_worker, plan, settings, metrics, open_ports), settings, metrics)
+
+
+def make_worker(plan: WorkerPlan, settings: Settings, metrics: Metrics, open_ports: OpenPorts = open_ports) -> Worker:
+    """Return the worker of ``plan``, not started; runs in the event loop that the worker will run in."""
     return Worker(
         worker_id=f"worker-{socket.gethostname()}-{os.getpid()}",
         stages=stages_named(plan.stages),
         wanted=plan.shards,
-        ports=ports,
+        ports=open_ports(plan, settings),
         settings=settings,
         metrics=metrics,
+        make_application_meter=PaymentMeter,
     )

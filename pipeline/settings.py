@@ -64,6 +64,8 @@ class WorkerSettings:
     """Between two snapshots of a shard."""
     snapshot_retry_seconds: _Seconds = 5.0
     """From a snapshot that failed to its next try."""
+    stalled_seconds_max: _Seconds = 60.0
+    """Without progress in a shard, which has its ticks at least, until /health says that the worker is not healthy."""
     shutdown_seconds_max: _Seconds = 10.0
     """From SIGTERM to the end of the process, whatever hangs."""
 

@@ -116,6 +116,11 @@ class Shard:
         """How many timers are set."""
         return len(self._timers)
 
+    @property
+    def cached_rows(self) -> int:
+        """How many rows of state are kept decoded."""
+        return self._tables.cached_rows
+
     async def process(self, records: Sequence[Record]) -> None:
         """Take in a batch: step, publish, commit."""
         self._take_in_hand()

@@ -60,8 +60,8 @@ def run_process(make: Callable[[], Worker], settings: Settings, metrics: Metrics
 
 async def _run(make: Callable[[], Worker], settings: Settings, metrics: Metrics) -> None:
     stop = asyncio.Event()
-    waiting = (asyncio.get_running_loop(), stop, settings.worker.shutdown_seconds_max)
-    Thread(target=_await_signal, args=waiting, name="signals", daemon=True).start()
+    seconds_max = settings.worker.shutdown_seconds_max
+    _in_thread(_await_signal, asyncio.get_running_loop(), stop, seconds_max)
     worker = make()
     observation = _observe(worker, metrics, settings)
     gc.collect()
@@ -69,6 +69,8 @@ async def _run(make: Callable[[], Worker], settings: Settings, metrics: Metrics)
     try:
         await _run_until(stop, worker)
     finally:
+        _in_thread(_end_after, seconds_max)
+        await worker.close()
         if observation is not None:
             observation.close()
 
@@ -94,7 +96,15 @@ def _await_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, shutdown
     received = signal.sigwait(_SIGNALS)
     _log.info("stopping on %s", signal.Signals(received).name, extra=about(seconds_max=shutdown_seconds_max))
     loop.call_soon_threadsafe(stop.set)
-    time.sleep(shutdown_seconds_max)
-    _log.error("not stopped in %s s; ending here, and what was in hand is repeated", shutdown_seconds_max)
-    logging.shutdown()
+    _end_after(shutdown_seconds_max)
+
+
+def _end_after(seconds: float) -> None:
+    """End the process if it is still there then."""
+    time.sleep(seconds)
+    _log.error("not stopped in %s s; ending here, and what was in hand is repeated", seconds)
     os._exit(COULD_NOT_GO_ON)
+
+
+def _in_thread(function: Callable[..., None], *arguments: object) -> None:
+    Thread(target=function, args=arguments, name=function.__name__, daemon=True).start()

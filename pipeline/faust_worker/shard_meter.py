@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pipeline.kernel import system_events
@@ -15,27 +16,61 @@ if TYPE_CHECKING:
     from pipeline.faust_worker.batches import ShardBatch
     from pipeline.kernel.agent import Output
     from pipeline.observe.metrics import Metrics
+    from pipeline.publisher import Publisher
     from pipeline.shard import Shard
 
 _US_PER_SECOND = 1_000_000
 _US_PER_MS = 1_000
-_KIND = slice(2, 4)  # of an encoded envelope: docs/formats.md
-_PARKED_KIND = system_events.kind_of_type[system_events.Parked]
+_KIND = slice(2, 4)
+"""Where the kind stands in an encoded envelope: docs/formats.md."""
+_PARKED = system_events.kind_of_type[system_events.Parked].to_bytes(2, "big")
+
+
+SHARD_GAUGES = (
+    defs.LAG_RECORDS,
+    defs.LAG_MS,
+    defs.LAST_PROGRESS,
+    defs.TIMERS,
+    defs.CACHED_ROWS,
+    defs.SNAPSHOT_TIME,
+)
+"""What is shown of a shard for as long as it is owned."""
+
+
+class MeteredPublisher:
+    """A shard's publisher that remembers what the last batch put out, and when."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.outputs: Sequence[Output] = ()
+        self.began = self.ended = 0.0
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Publish ``outputs``."""
+        self.outputs = outputs
+        self.began = perf_counter()
+        await self._publisher.publish(outputs)
+        self.ended = perf_counter()
+
+    def forget(self) -> None:
+        """Turn to the next batch; one without outputs does not come here."""
+        self.outputs = ()
 
 
 class ShardMeter:
     """The metrics of one owned shard."""
 
-    def __init__(self, metrics: Metrics, shard: Shard, shard_id: str) -> None:
+    def __init__(self, metrics: Metrics, shard: Shard, shard_id: str, publisher: MeteredPublisher) -> None:
         self._metrics = metrics
         self._shard = shard
+        self._publisher = publisher
         self._stage = stage = shard.stage.name
         self._labels = (stage, shard_id)
         self._records = metrics.counter(defs.RECORDS_IN, *self._labels)
         self._parked = metrics.counter(defs.PARKED, *self._labels)
+        self._outputs: dict[str, Counter] = {}
         self._batch = metrics.histogram(defs.BATCH_USER_RECORDS, stage)
         self._hop = metrics.histogram(defs.HOP, stage)
-        self._decision = metrics.histogram(defs.DECISION, stage)
         self._step = metrics.histogram(defs.STEP, stage)
         self._publish = metrics.histogram(defs.PUBLISH, stage)
         self._commit = metrics.histogram(defs.COMMIT, stage)
@@ -43,54 +78,43 @@ class ShardMeter:
         self._lag_ms = metrics.gauge(defs.LAG_MS, *self._labels)
         self._progress = metrics.gauge(defs.LAST_PROGRESS, *self._labels)
         self._timers = metrics.gauge(defs.TIMERS, *self._labels)
-        self._outputs: dict[str, Counter] = {}
-        self._outcomes = {
-            kind.to_bytes(2, "big"): metrics.counter(defs.OUTCOMES, stage, outcome)
-            for kind, outcome in metrics.application.outcome_of_kind.items()
-        }
-        self._parked_kind = _PARKED_KIND.to_bytes(2, "big")
+        self._cached_rows = metrics.gauge(defs.CACHED_ROWS, *self._labels)
         metrics.gauge(defs.OWNED_SHARDS, stage).inc()
 
-    def count(
-        self, batch: ShardBatch, outputs: Sequence[Output], now_us: int, seconds: tuple[float, float, float]
-    ) -> None:
-        """Count a batch that was committed at ``now_us``; ``seconds`` are those of step, publish and commit."""
+    def count(self, batch: ShardBatch, now_us: int, started: float, committed: float) -> None:
+        """Count a batch that was committed at ``now_us``; it took from ``started`` to ``committed``, in seconds."""
         user_records = 0
         for record in batch.records:
             user_records += len(record.user_records)
             self._hop.observe((now_us - record.arrival_us) / _US_PER_SECOND)
         self._records.inc(user_records)
         self._batch.observe(user_records)
-        self._step.observe(seconds[0])
-        self._publish.observe(seconds[1])
-        self._commit.observe(seconds[2])
         self._lag_records.set(batch.behind_records)
         self._lag_ms.set(batch.behind_us / _US_PER_MS)
         self._progress.set(now_us / _US_PER_SECOND)
         self._timers.set(self._shard.timers)
-        if outputs:
-            self._count_outputs(outputs, now_us)
+        self._cached_rows.set(self._shard.cached_rows)
+        published = self._publisher
+        if not published.outputs:
+            self._step.observe(committed - started)  # and a commit of next to nothing
+            return
+        self._step.observe(published.began - started)
+        self._publish.observe(published.ended - published.began)
+        self._commit.observe(committed - published.ended)
+        self._count_outputs(published.outputs)
 
     def forget(self) -> None:
         """Show nothing more of what the shard is: it is not ours any more.  What it did stays counted."""
-        for definition in (defs.LAG_RECORDS, defs.LAG_MS, defs.LAST_PROGRESS, defs.TIMERS):
+        for definition in SHARD_GAUGES:
             self._metrics.forget(definition, *self._labels)
         self._metrics.gauge(defs.OWNED_SHARDS, self._stage).dec()
 
-    def _count_outputs(self, outputs: Sequence[Output], now_us: int) -> None:
+    def _count_outputs(self, outputs: Sequence[Output]) -> None:
         streams: dict[str, int] = {}
-        latency_us_of = self._metrics.application.decision_latency_us
         for output in outputs:
-            kind = output.record[_KIND]
             streams[output.stream] = streams.get(output.stream, 0) + 1
-            outcome = self._outcomes.get(kind)
-            if outcome is not None:
-                outcome.inc()
-            elif kind == self._parked_kind:
+            if output.record[_KIND] == _PARKED:
                 self._parked.inc()
-            latency_us = latency_us_of(output, now_us)
-            if latency_us is not None:
-                self._decision.observe(latency_us / _US_PER_SECOND)
         for stream, count in streams.items():
             counter = self._outputs.get(stream)
             if counter is None:

@@ -6,22 +6,22 @@ shard's memory ahead of its state: the shard is marked failed, is never used aga
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pipeline.faust_worker.errors import ShardFailedError
-from pipeline.faust_worker.shard_meter import ShardMeter
+from pipeline.faust_worker.shard_meter import MeteredPublisher, ShardMeter
 from pipeline.publisher import Publisher
 from pipeline.restore import Restorer
 from pipeline.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pipeline.faust_worker.batches import ShardBatch
     from pipeline.faust_worker.ports import WorkerPorts
     from pipeline.faust_worker.snapshotter import Snapshotter
     from pipeline.kernel.agent import Stage
+    from pipeline.observe.application import ApplicationMeter, MakeApplicationMeter
     from pipeline.observe.metrics import Metrics
     from pipeline.ports import ShardDescription
 
@@ -30,24 +30,35 @@ class OwnedShard:
     """A shard of a stage in this worker's hands."""
 
     __slots__ = (
+        "application_meter",
         "behind_records",
         "behind_us",
         "description",
         "failed",
         "meter",
         "progressed_us",
+        "publisher",
         "shard",
         "snapshot_due_us",
         "stage",
     )
 
-    def __init__(self, description: ShardDescription, shard: Shard, meter: ShardMeter) -> None:
+    def __init__(
+        self,
+        description: ShardDescription,
+        shard: Shard,
+        publisher: MeteredPublisher,
+        meter: ShardMeter,
+        application_meter: ApplicationMeter,
+    ) -> None:
         self.stage = shard.stage
         self.description = description
         self.shard = shard
+        self.publisher = publisher
         self.meter = meter
+        self.application_meter = application_meter
         self.progressed_us = 0
-        """When the last batch was committed; 0 before the first."""
+        """When the last batch was committed, or the shard taken over."""
         self.behind_records = 0
         """User records in the log behind the last batch, and how much younger the newest is."""
         self.behind_us = 0
@@ -67,11 +78,17 @@ class Shards:
     """All shards of a worker."""
 
     def __init__(
-        self, ports: WorkerPorts, snapshotter: Snapshotter, metrics: Metrics, cached_rows_per_table: int
+        self,
+        ports: WorkerPorts,
+        snapshotter: Snapshotter,
+        metrics: Metrics,
+        make_application_meter: MakeApplicationMeter,
+        cached_rows_per_table: int,
     ) -> None:
         self._ports = ports
         self._snapshotter = snapshotter
         self._metrics = metrics
+        self._make_application_meter = make_application_meter
         self._cached_rows = cached_rows_per_table
         self._owned: dict[tuple[str, str], OwnedShard] = {}
 
@@ -85,11 +102,8 @@ class Shards:
 
     async def take_over(self, stage: Stage, description: ShardDescription) -> OwnedShard:
         """Restore a shard and own it; raise ``ParentsNotEndedError`` while it must wait for its parents."""
-        ports = self._ports
-        store = await Restorer(stage, ports.log, ports.stores, ports.snapshots, ports.scratch).restore(description)
-        shard = Shard(stage, store, Publisher(ports.log, ports.clock), self._cached_rows)
-        meter = ShardMeter(self._metrics, shard, description.shard_id)
-        owned = OwnedShard(description, shard, meter)
+        owned = await asyncio.to_thread(self._restore, stage, description)
+        owned.progressed_us = self._ports.clock.now_us()
         self._snapshotter.schedule(owned)
         self._owned[stage.name, description.shard_id] = owned
         return owned
@@ -113,21 +127,24 @@ class Shards:
             if self._owned.pop((owned.stage.name, owned.shard_id), None) is not None:
                 owned.shard.store.close()
                 owned.meter.forget()
+                owned.application_meter.forget()
 
-    async def give_up_all(self, shards: Iterable[OwnedShard]) -> None:
-        """Own none of ``shards`` any more."""
-        for owned in shards:
-            await self.give_up(owned)
+    def _restore(self, stage: Stage, description: ShardDescription) -> OwnedShard:
+        """Restore a shard in a thread: gigabytes may have to be copied, and the others go on meanwhile."""
+        ports, metrics, shard_id = self._ports, self._metrics, description.shard_id
+        restorer = Restorer(stage, ports.log, ports.stores, ports.snapshots, ports.scratch)
+        store = asyncio.run(restorer.restore(description))
+        publisher = MeteredPublisher(Publisher(ports.log, ports.clock))
+        shard = Shard(stage, store, publisher, self._cached_rows)
+        meter = ShardMeter(metrics, shard, shard_id, publisher)
+        return OwnedShard(description, shard, publisher, meter, self._make_application_meter(metrics, shard, shard_id))
 
     async def _take_in(self, owned: OwnedShard, batch: ShardBatch) -> None:
-        shard = owned.shard
+        owned.publisher.forget()
         started = perf_counter()
-        outputs = shard.step(batch.records)
-        stepped = perf_counter()
-        await shard.publish(outputs)
-        published = perf_counter()
-        shard.commit()
+        await owned.shard.process(batch.records)
         committed = perf_counter()
         owned.progressed_us = now_us = self._ports.clock.now_us()
         owned.behind_records, owned.behind_us = batch.behind_records, batch.behind_us
-        owned.meter.count(batch, outputs, now_us, (stepped - started, published - stepped, committed - published))
+        owned.meter.count(batch, now_us, started, committed)
+        owned.application_meter.count(batch.records, owned.publisher.outputs, now_us)

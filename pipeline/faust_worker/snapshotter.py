@@ -95,7 +95,7 @@ class Snapshotter:
             self.schedule(owned)
             self._metrics.histogram(defs.SNAPSHOT, owned.stage.name).observe(perf_counter() - started)
             taken_at = self._clock.now_us() / _US_PER_SECOND
-            self._metrics.gauge(defs.SNAPSHOT_POSITION, owned.stage.name, owned.shard_id).set(taken_at)
+            self._metrics.gauge(defs.SNAPSHOT_TIME, owned.stage.name, owned.shard_id).set(taken_at)
 
     @asynccontextmanager
     async def idle(self) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ from pipeline.faust_worker.log_source import LogSource
 from pipeline.faust_worker.shards import Shards
 from pipeline.faust_worker.snapshotter import Snapshotter
 from pipeline.faust_worker.ticker import Ticker
+from pipeline.observe.application import NoApplicationMeter
 from pipeline.observe.health import Health
 from pipeline.observe.logging import about
 
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from pipeline.faust_worker.batches import ShardBatch
     from pipeline.faust_worker.ports import WorkerPorts
     from pipeline.kernel.agent import Stage
+    from pipeline.observe.application import MakeApplicationMeter
     from pipeline.observe.metrics import Metrics
     from pipeline.settings import Settings
 
 _log = logging.getLogger(__name__)
 _MS_PER_SECOND = 1_000
 _US_PER_MS = 1_000
+_US_PER_SECOND = 1_000_000
 
 
 class Worker:
@@ -47,15 +50,18 @@ class Worker:
         ports: WorkerPorts,
         settings: Settings,
         metrics: Metrics,
+        make_application_meter: MakeApplicationMeter = NoApplicationMeter,
     ) -> None:
         self._worker_id = worker_id
         self._stages = stages
         self._clock = ports.clock
         self._settings = settings.worker
         self._snapshotter = Snapshotter(ports, settings.worker, metrics)
-        self._shards = Shards(ports, self._snapshotter, metrics, settings.state.cached_rows_per_table)
+        cached_rows = settings.state.cached_rows_per_table
+        self._shards = Shards(ports, self._snapshotter, metrics, make_application_meter, cached_rows)
         self._source = LogSource(stages, wanted, ports, self._shards, settings.worker)
         self._ticker = Ticker(ports.log, ports.clock, worker_id, metrics)
+        self._app = ShardBatchApp(worker_id)
         self._stopping = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -66,21 +72,23 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to stop; raise what made going on impossible."""
-        app = ShardBatchApp(self._worker_id)
-        app.add_stages(self._stages, self._process, self._settings.shards_at_once_max)
-        await app.start()
+        self._app.add_stages(self._stages, self._process, self._settings.shards_at_once_max)
+        await self._app.start()
         stages = [stage.name for stage in self._stages]
         _log.info("worker started", extra=about(worker=self._worker_id, stages=stages))
-        try:
-            await self._run_parts(app)
-            await self._end_well()
-        finally:
-            await app.stop()
-            await self._shards.give_up_all(self._shards.owned())
+        await self._run_parts()
+        for owned in sorted(self._shards.owned(), key=lambda shard: shard.snapshot_due_us):
+            await self._snapshotter.try_to_take(owned)
+
+    async def close(self) -> None:
+        """Let go of everything, however the worker ended."""
+        await self._app.stop()
+        for owned in self._shards.owned():
+            await self._shards.give_up(owned)
         _log.info("worker stopped", extra=about(worker=self._worker_id))
 
     def health(self) -> Health:
-        """Return what this worker owns and how far it is."""
+        """Return what this worker owns and how far it is; not healthy if a shard stands still, ticks and all."""
         now_us = self._clock.now_us()
         shards = [
             {
@@ -89,15 +97,17 @@ class Worker:
                 "position": str(owned.shard.position),
                 "lag_records": owned.behind_records,
                 "lag_ms": owned.behind_us / _US_PER_MS,
-                "since_progress_ms": (now_us - owned.progressed_us) / _US_PER_MS if owned.progressed_us else None,
+                "since_progress_ms": (now_us - owned.progressed_us) / _US_PER_MS,
             }
             for owned in self._shards.owned()
         ]
-        stopping = self._stopping.is_set()
-        return Health(not stopping, {"worker": self._worker_id, "stopping": stopping, "shards": shards})
+        stalled_us = self._settings.stalled_seconds_max * _US_PER_SECOND
+        stalled = [str(owned) for owned in self._shards.owned() if now_us - owned.progressed_us > stalled_us]
+        details = {"worker": self._worker_id, "stopping": self._stopping.is_set(), "stalled": stalled, "shards": shards}
+        return Health(not stalled, details)
 
-    async def _run_parts(self, app: ShardBatchApp) -> None:
-        source = asyncio.ensure_future(self._source.run(app.batches.deliver))
+    async def _run_parts(self) -> None:
+        source = asyncio.ensure_future(self._source.run(self._app.batches.deliver))
         parts: list[asyncio.Future[None]] = [
             source,
             self._failed,
@@ -115,10 +125,6 @@ class Worker:
             for part in parts:
                 part.cancel()
             await asyncio.wait(parts)
-
-    async def _end_well(self) -> None:
-        for owned in self._shards.owned():
-            await self._snapshotter.try_to_take(owned)
 
     async def _process(self, batch: ShardBatch) -> None:
         try:

@@ -113,6 +113,11 @@ class Table(Generic[V]):
         self._scope.hashed = hashed_before
         return found
 
+    @property
+    def cached_rows(self) -> int:
+        """How many rows are kept decoded; one that is in both generations counts twice."""
+        return len(self._young) + len(self._old)
+
     def recode(self, codec: ValueCodec[V]) -> None:
         """Go on with another codec: what was read is read again, and what was written is what was written by it."""
         encode = self._codec.encode
@@ -148,21 +153,21 @@ class HorizonTable(Generic[V]):
         self._store = store
         self._changed: dict[bytes, V] = {}
         self._oldest = self._first_generation()
+        self._from_us = self._until_us = 0
+        self._prefixes: tuple[bytes, ...] = ()
 
     def get(self, key: bytes) -> V | None:
         """Return what was put under ``key`` within the horizon, or None."""
         row = self._scope.hashed + key
-        generation = self._scope.now_us // self.horizon_us
-        found = self._get(generation, row)
-        if found is None and self._oldest < generation:
-            found = self._get(generation - 1, row)
-        return found
+        for generation in self._looked_into():
+            found = self._get(generation + row)
+            if found is not None:
+                return found
+        return None
 
     def put(self, value: V, key: bytes) -> None:
         """Keep ``value`` under ``key`` for at least one horizon."""
-        generation = self._scope.now_us // self.horizon_us
-        self._oldest = min(self._oldest, generation)
-        self._changed[self._generation_prefix(generation) + self._scope.hashed + key] = value
+        self._changed[self._looked_into()[0] + self._scope.hashed + key] = value
 
     def recode(self, codec: ValueCodec[V], horizon_us: int) -> None:
         """Go on with another codec.  The horizon stands in the rows, so it is for ever."""
@@ -192,8 +197,18 @@ class HorizonTable(Generic[V]):
             changes[row] = encode(value)
         self._changed.clear()
 
-    def _get(self, generation: int, row: bytes) -> V | None:
-        row = self._generation_prefix(generation) + row
+    def _looked_into(self) -> tuple[bytes, ...]:
+        """Return the rows' beginnings of the generation that is written now, and of the one before if there is one."""
+        now_us = self._scope.now_us
+        if not self._from_us <= now_us < self._until_us:
+            generation = now_us // self.horizon_us
+            self._from_us = generation * self.horizon_us
+            self._until_us = self._from_us + self.horizon_us
+            before = (self._generation_prefix(generation - 1),) if self._oldest < generation else ()
+            self._prefixes = (self._generation_prefix(generation), *before)
+        return self._prefixes
+
+    def _get(self, row: bytes) -> V | None:
         if row in self._changed:
             return self._changed[row]
         data = self._store.get(row)
@@ -310,6 +325,11 @@ class Tables:
         known = cast("BroadcastTable[V]", _of_kind(table, BroadcastTable))
         known.recode(codec)
         return known
+
+    @property
+    def cached_rows(self) -> int:
+        """How many rows of keyed tables are kept decoded."""
+        return sum(table.cached_rows for table in self._tables.values() if isinstance(table, Table))
 
     def collect(self, changes: Changes, dropped: Dropped) -> None:
         """Gather what every table has to write."""

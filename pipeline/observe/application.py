@@ -1,31 +1,44 @@
-"""What the engine cannot know of the application that it runs, and shows all the same.
+"""The application's own metrics of a shard, which the engine cannot know how to read.
 
-The composition root fills this in; everything has an answer for an application that has none.
+The composition root hands the worker a function that makes an ``ApplicationMeter`` for each shard taken over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Sequence
 
     from pipeline.kernel.agent import Output
+    from pipeline.observe.metrics import Metrics
+    from pipeline.ports import Record
+    from pipeline.shard import Shard
 
 
-def _no_decision(_output: Output, _now_us: int) -> int | None:
-    return None
+class ApplicationMeter(Protocol):
+    """Counts what one shard does, in the application's words."""
+
+    def count(self, records: Sequence[Record], outputs: Sequence[Output], now_us: int) -> None:
+        """Count a batch that was committed at ``now_us``; runs on the hot path."""
+
+    def forget(self) -> None:
+        """Show no gauges of the shard any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationView:
-    """How to read an application's outputs; all of it runs on the hot path."""
-
-    outcome_of_kind: Mapping[int, str] = field(default_factory=dict)
-    """The kinds of event that say what became of a payment, and what to call that."""
-    decision_latency_us: Callable[[Output, int], int | None] = _no_decision
-    """Given an output and the time it was committed: how long the decision took, or None if it is none."""
+MakeApplicationMeter = Callable[["Metrics", "Shard", str], ApplicationMeter]
+"""Given the metrics, the shard as it was taken over, and its id."""
 
 
-NO_APPLICATION = ApplicationView()
+class NoApplicationMeter:
+    """For an application that has nothing to add."""
+
+    def __init__(self, _metrics: Metrics, _shard: Shard, _shard_id: str) -> None:
+        pass
+
+    def count(self, records: Sequence[Record], outputs: Sequence[Output], now_us: int) -> None:
+        """Count nothing."""
+
+    def forget(self) -> None:
+        """Forget nothing."""

@@ -81,6 +81,9 @@ DECISION = HistogramDefinition(
 STEP = HistogramDefinition("pipeline_step_seconds", "Agents' work on one batch.", ("stage",), PART_SECONDS)
 """Pure computation and reads of state.  Grows with the batch, and with state that the cache does not hold."""
 
+REFUSED = CounterDefinition("pipeline_refused_entries", "Records that the log did not take.", ("stage", "shard"))
+"""Each is put again, and its shard waits until it is taken: throttling, a full disk, or a log that is down."""
+
 PUBLISH = HistogramDefinition(
     "pipeline_publish_seconds", "Until a batch's outputs are stored.", ("stage",), HOP_SECONDS
 )
@@ -108,7 +111,7 @@ OWNED_SHARDS = GaugeDefinition("pipeline_owned_shards", "Shards that this worker
 TIMERS = GaugeDefinition("pipeline_timers", "Deadlines set and not yet due.", ("stage", "shard"))
 """In the clearing: payments that wait for an answer.  All of them are in memory."""
 
-CACHED_ROWS = GaugeDefinition("pipeline_cached_rows", "Rows of state kept decoded.", ("stage", "shard"))
+CACHED_ROWS = GaugeDefinition("pipeline_cached_rows", "Rows of keyed state kept decoded.", ("stage", "shard"))
 """Bounded by the settings; memory grows with it."""
 
 LIMBO = GaugeDefinition("payments_limbo", "Payments whose outcome is unknown.", ("stage", "shard", "currency"))
@@ -126,7 +129,7 @@ SNAPSHOT_FAILURES = CounterDefinition("pipeline_snapshot_failures", "Snapshots n
 """Each is tried again.  While they fail money still moves, but a new owner has more to read again, and a log that trims
 meanwhile leaves it nothing to start from."""
 
-SNAPSHOT_POSITION = GaugeDefinition(
+SNAPSHOT_TIME = GaugeDefinition(
     "pipeline_snapshot_timestamp_seconds", "When the newest snapshot was taken.", ("stage", "shard")
 )
 """Alert long before the log's retention."""

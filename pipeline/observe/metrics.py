@@ -1,31 +1,30 @@
 """The metrics of one process: made from their definitions, kept in a registry of their own.
 
 Nothing here is global.  Who makes a worker makes its ``Metrics`` and hands them on, so that two workers in one test
-count apart.  A counter with its labels is looked up once and kept by whoever counts: counting is one call.
+count apart.  A metric with its labels is looked up once and kept by whoever counts: counting is one call.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from pipeline.observe import metric_defs
-from pipeline.observe.application import NO_APPLICATION, ApplicationView
+from pipeline.observe.histogram import Histogram, HistogramCollector
 from pipeline.observe.metric_defs import CounterDefinition, GaugeDefinition, HistogramDefinition
 
 
 class Metrics:
     """All metrics of ``metric_defs``, and those of the process."""
 
-    def __init__(self, application: ApplicationView = NO_APPLICATION) -> None:
-        self.application = application
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._counters: dict[CounterDefinition, Counter] = {}
         self._gauges: dict[GaugeDefinition, Gauge] = {}
-        self._histograms: dict[HistogramDefinition, Histogram] = {}
+        self._histograms: dict[HistogramDefinition, HistogramCollector] = {}
         for definition in metric_defs.ALL:
             self._add(definition)
 
@@ -52,6 +51,5 @@ class Metrics:
         elif isinstance(definition, GaugeDefinition):
             self._gauges[definition] = Gauge(name, text, labels, registry=self.registry)
         else:
-            self._histograms[definition] = Histogram(
-                name, text, labels, buckets=definition.buckets, registry=self.registry
-            )
+            self._histograms[definition] = HistogramCollector(definition)
+            self.registry.register(self._histograms[definition])
