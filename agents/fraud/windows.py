@@ -12,13 +12,14 @@ are.  Buckets in which nothing happened have no mark.
 
 Marks wait in three queues.  One that is too old for the hour moves on to the day's queue if it is the first of its
 hour, and from there to the month's if it is the first of its day; all others are forgotten.  So there are at most
-12 + 24 + 30, and most accounts have a few.
+12 + 24 + 30, and most accounts have a few.  A mark has narrow fields until the counters outgrow them; then they count
+from the beginning of the month again, and only an account that moves more than that in a month gets wide ones.
 """
 
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 ORDERS: Final = 0
 """Orders to pay, also those that were refused or held."""
@@ -43,15 +44,25 @@ _BUCKETS_A_DAY = 288
 _HOUR_BUCKETS = 12
 _DAY_HOURS = 24
 _MONTH_DAYS = 30
-_MARK = Struct(">5I2QI")  # the counters, then the bucket
-_BUCKET = Struct(">I")
-_BUCKET_AT = _MARK.size - _BUCKET.size
-_MARK_BYTES = _MARK.size
-_HEADER = Struct(">5I2QIBBB")  # the counters, the bucket, and how many marks wait in each queue
-_COUNT_MAX = 1 << 31
-_SUM_MAX = 1 << 63
+_BUCKET_BYTES = 4
+_HEADER = Struct(">5I2QIBBB")  # the counters, the bucket, then how long the first two queues are and how wide a mark is
 
-WINDOWS_BYTES_MAX: Final = _HEADER.size + (_HOUR_BUCKETS + _DAY_HOURS + _MONTH_DAYS) * _MARK_BYTES
+
+class _Form(NamedTuple):
+    """How marks are packed: the counters, then the bucket; and where it ends to hold the counters."""
+
+    mark: Struct
+    count_end: int
+    sum_end: int
+
+    def holds(self, counters: list[int]) -> bool:
+        return max(counters[:SUM_OUT]) < self.count_end and max(counters[SUM_OUT:]) < self.sum_end
+
+
+_NARROW = _Form(Struct(">5H2II"), 1 << 16, 1 << 32)
+_WIDE = _Form(Struct(">5I2QI"), 1 << 31, 1 << 63)  # half of what the fields hold: the rest is room for five minutes
+
+WINDOWS_BYTES_MAX: Final = _HEADER.size + (_HOUR_BUCKETS + _DAY_HOURS + _MONTH_DAYS) * _WIDE.mark.size
 
 Counters = tuple[int, ...]
 """The counters in their order, and a bucket behind them."""
@@ -60,7 +71,7 @@ Counters = tuple[int, ...]
 class Windows:
     """The counters of one account.  Call ``advance``, then read, then add."""
 
-    __slots__ = ("_bucket", "_days", "_fives", "_hours", "counters", "day", "hour", "month")
+    __slots__ = ("_bucket", "_days", "_fives", "_form", "_hours", "counters", "day", "hour", "month")
 
     def __init__(self) -> None:
         self.counters = [0, 0, 0, 0, 0, 0, 0]
@@ -70,6 +81,7 @@ class Windows:
         self.day: Counters = self.hour
         self.month: Counters = self.hour
         self._bucket = -1
+        self._form = _NARROW
         self._fives = self._hours = self._days = b""
 
     def advance(self, now_us: int) -> None:
@@ -80,17 +92,18 @@ class Windows:
 
     def encode(self) -> bytes:
         """Return the bytes to keep."""
-        fives, hours, days = self._fives, self._hours, self._days
-        waiting = (len(fives) // _MARK_BYTES, len(hours) // _MARK_BYTES, len(days) // _MARK_BYTES)
-        return _HEADER.pack(*self.counters, self._bucket, *waiting) + fives + hours + days
+        fives, hours, width = self._fives, self._hours, self._form.mark.size
+        header = _HEADER.pack(*self.counters, self._bucket, len(fives) // width, len(hours) // width, width)
+        return header + fives + hours + self._days
 
     @classmethod
     def decode(cls, data: bytes) -> Windows:
         """Return the windows that :meth:`encode` wrote."""
         windows = cls()
-        *windows.counters, windows._bucket, fives, hours, _days = _HEADER.unpack_from(data)
-        hours_at = _HEADER.size + fives * _MARK_BYTES
-        days_at = hours_at + hours * _MARK_BYTES
+        *windows.counters, windows._bucket, fives, hours, width = _HEADER.unpack_from(data)
+        windows._form = _NARROW if width == _NARROW.mark.size else _WIDE
+        hours_at = _HEADER.size + fives * width
+        days_at = hours_at + hours * width
         windows._fives = data[_HEADER.size : hours_at]
         windows._hours = data[hours_at:days_at]
         windows._days = data[days_at:]
@@ -99,74 +112,82 @@ class Windows:
 
     def _enter(self, bucket: int) -> None:
         """Begin ``bucket``: move on the marks that became too old, and leave one for it."""
+        first_hour = (bucket // _BUCKETS_AN_HOUR - _DAY_HOURS + 1) * _BUCKETS_AN_HOUR
+        first_day = (bucket // _BUCKETS_A_DAY - _MONTH_DAYS + 1) * _BUCKETS_A_DAY
+        if self._hours and self.day[-1] < first_hour:
+            self._retire_hours(first_hour)
+        if self._fives and self.hour[-1] <= bucket - _HOUR_BUCKETS:
+            self._retire_fives(bucket - _HOUR_BUCKETS + 1, first_hour)
+        if self._days:
+            self._retire_days(first_day)
+        if not self._form.holds(self.counters):
+            self._make_room()
         self._bucket = bucket
-        self._retire_hours(bucket)
-        self._retire_fives(bucket)
-        self._retire_days(bucket)
-        self._fives += _MARK.pack(*self.counters, bucket)
+        self._fives += self._form.mark.pack(*self.counters, bucket)
         self._find_firsts()
-        counters = self.counters
-        if max(counters[ORDERS], counters[PAYMENTS_IN]) >= _COUNT_MAX or max(counters[SUM_OUT:]) >= _SUM_MAX:
-            self._make_smaller()
 
-    def _retire_hours(self, bucket: int) -> None:
-        hours = self._hours
-        first_kept = (bucket // _BUCKETS_AN_HOUR - _DAY_HOURS + 1) * _BUCKETS_AN_HOUR
+    def _retire_hours(self, first_kept: int) -> None:
+        """Move the marks before ``first_kept`` on to the month's queue."""
+        hours, width = self._hours, self._form.mark.size
         at = 0
-        while at < len(hours) and (marked := _BUCKET.unpack_from(hours, at + _BUCKET_AT)[0]) < first_kept:
-            self._keep_first_of_day(hours[at : at + _MARK_BYTES], marked)
-            at += _MARK_BYTES
-        if at:
-            self._hours = hours[at:]
+        while at < len(hours) and (bucket := _bucket_of(hours, at + width)) < first_kept:
+            self._keep_first_of_day(hours[at : at + width], bucket)
+            at += width
+        self._hours = hours[at:]
 
-    def _retire_fives(self, bucket: int) -> None:
-        fives = self._fives
-        first_kept = bucket - _HOUR_BUCKETS + 1
-        first_hour_kept = (bucket // _BUCKETS_AN_HOUR - _DAY_HOURS + 1) * _BUCKETS_AN_HOUR
+    def _retire_fives(self, first_kept: int, first_hour: int) -> None:
+        """Move on the marks before ``first_kept``: those before ``first_hour`` to the month's queue, else the day's."""
+        fives, width = self._fives, self._form.mark.size
         at = 0
-        while at < len(fives) and (marked := _BUCKET.unpack_from(fives, at + _BUCKET_AT)[0]) < first_kept:
-            mark = fives[at : at + _MARK_BYTES]
-            if marked < first_hour_kept:
-                self._keep_first_of_day(mark, marked)
-            elif _last_bucket(self._hours) // _BUCKETS_AN_HOUR != marked // _BUCKETS_AN_HOUR:
+        while at < len(fives) and (bucket := _bucket_of(fives, at + width)) < first_kept:
+            mark = fives[at : at + width]
+            if bucket < first_hour:
+                self._keep_first_of_day(mark, bucket)
+            elif _last_bucket(self._hours) // _BUCKETS_AN_HOUR != bucket // _BUCKETS_AN_HOUR:
                 self._hours += mark
-            at += _MARK_BYTES
-        if at:
-            self._fives = fives[at:]
+            at += width
+        self._fives = fives[at:]
 
-    def _keep_first_of_day(self, mark: bytes, marked: int) -> None:
-        if _last_bucket(self._days) // _BUCKETS_A_DAY != marked // _BUCKETS_A_DAY:
+    def _keep_first_of_day(self, mark: bytes, bucket: int) -> None:
+        if _last_bucket(self._days) // _BUCKETS_A_DAY != bucket // _BUCKETS_A_DAY:
             self._days += mark
 
-    def _retire_days(self, bucket: int) -> None:
-        days = self._days
-        first_kept = (bucket // _BUCKETS_A_DAY - _MONTH_DAYS + 1) * _BUCKETS_A_DAY
+    def _retire_days(self, first_kept: int) -> None:
+        days, width = self._days, self._form.mark.size
         at = 0
-        while at < len(days) and _BUCKET.unpack_from(days, at + _BUCKET_AT)[0] < first_kept:
-            at += _MARK_BYTES
+        while at < len(days) and _bucket_of(days, at + width) < first_kept:
+            at += width
         if at:
             self._days = days[at:]
 
     def _find_firsts(self) -> None:
         """Look up the first mark of each window: it stands in the oldest queue that has one."""
-        self.hour = _MARK.unpack_from(self._fives)
-        self.day = _MARK.unpack_from(self._hours) if self._hours else self.hour
-        self.month = _MARK.unpack_from(self._days) if self._days else self.day
+        unpack_from = self._form.mark.unpack_from
+        self.hour = unpack_from(self._fives)
+        self.day = unpack_from(self._hours) if self._hours else self.hour
+        self.month = unpack_from(self._days) if self._days else self.day
 
-    def _make_smaller(self) -> None:
-        """Count from the beginning of the month again, so that counters and marks fit their fields for ever."""
-        start = self.month[:-1]
+    def _make_room(self) -> None:
+        """Count from the beginning of the month again; if that does not fit narrow marks, take wide ones."""
+        queues = [list(self._form.mark.iter_unpack(queue)) for queue in (self._fives, self._hours, self._days)]
+        start = next((queue[0][:-1] for queue in reversed(queues) if queue), tuple(self.counters))
         self.counters = [now - before for now, before in zip(self.counters, start, strict=True)]
+        self._form = _NARROW if _NARROW.holds(self.counters) else _WIDE
+        pack = self._form.mark.pack
         self._fives, self._hours, self._days = (
             b"".join(
-                _MARK.pack(*(then - before for then, before in zip(counters, start, strict=True)), bucket)
-                for *counters, bucket in _MARK.iter_unpack(queue)
+                pack(*(then - before for then, before in zip(counters, start, strict=True)), bucket)
+                for *counters, bucket in queue
             )
-            for queue in (self._fives, self._hours, self._days)
+            for queue in queues
         )
-        self._find_firsts()
+
+
+def _bucket_of(queue: bytes, end: int) -> int:
+    """Return the bucket of the mark that ends at ``end``."""
+    return int.from_bytes(queue[end - _BUCKET_BYTES : end], "big")
 
 
 def _last_bucket(queue: bytes) -> int:
     """Return the bucket of the last mark; -1 is in no hour or day that has a mark."""
-    return int.from_bytes(queue[-_BUCKET.size :], "big") if queue else -1
+    return int.from_bytes(queue[-_BUCKET_BYTES:], "big") if queue else -1

@@ -125,6 +125,19 @@ def test_counters_never_outgrow_their_fields() -> None:
         windows = Windows.decode(windows.encode())
 
 
+def test_an_account_of_modest_means_keeps_narrow_marks_for_ever() -> None:
+    windows, slow = Windows(), ListOfEvents()
+    for day in range(3 * 365):
+        at_us = START_US + day * DAY_US
+        windows.advance(at_us)
+        for counter, value in ((ORDERS, 200), (SUM_OUT, 10**7)):
+            windows.counters[counter] += value
+            slow.add(at_us, counter, value)
+
+    assert len(windows.encode()) < WINDOWS_BYTES_MAX // 2
+    assert totals_of(windows) == slow.totals(at_us)
+
+
 def test_encoding_says_what_the_marks_say() -> None:
     windows = Windows()
     for step_us in (0, BUCKET_US, HOUR_US, DAY_US, 3 * DAY_US):
