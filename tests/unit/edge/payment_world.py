@@ -1,0 +1,138 @@
+"""The whole product in one process, on a log in memory and a clock that stands still until it is told to move.
+
+    world = PaymentWorld(folder, seed=1, submissions=3_000)
+    world.run()
+    assert world.counts().settled > 2_500
+
+Stages and edges are the real ones.  A turn of the world moves the clock by a few milliseconds and lets everybody act
+once; a killed edge is one that is dropped and made anew over the same folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents import streams
+from agents.edge.generator import Generator, GeneratorSettings
+from agents.edge.links import ParticipantLinks
+from agents.edge.participants import SimulatedParticipants
+from agents.edge.projector import Projector
+from agents.edge.projector_queries import Counts, ProjectorQueries
+from agents.edge.rtgs import SettlementBank
+from agents.topology import AUTHORISE, CONTROL, SETTLE
+from pipeline.kernel import system_events
+from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
+from pipeline.kernel.position import Source
+from pipeline.ports import Entry
+from pipeline.publisher import Publisher
+from pipeline.restore import genesis_rows
+from pipeline.shard import Shard
+from pipeline.state.memory import MemoryStore
+from pipeline.stream_logs.memory import MemoryLog
+from tests.virtual_clock import VirtualClock
+
+if TYPE_CHECKING:
+    from pipeline.ports import ShardDescription
+
+TURN_US = 20_000
+TICK_US = 240_000
+SHARDS = 2
+
+
+class PaymentWorld:
+    """Everything between a client's order and its settlement."""
+
+    def __init__(self, folder: Path, *, seed: int, submissions: int, payments_per_second: float = 500) -> None:
+        self.clock = VirtualClock()
+        self.folder = folder
+        self.log = MemoryLog(self.clock, "world")
+        self._seed = seed
+        self._ticked_us = 0
+        self._ticks = 0
+        self._settings = GeneratorSettings(seed, submissions, payments_per_second, cycle_seconds=2.0)
+        self._shards = asyncio.run(self._open_shards())
+        self.start_generator()
+        self.start_links()
+        self.bank = SettlementBank(self.log, self.clock, folder)
+        self.projector = Projector(self.log, folder)
+
+    def start_generator(self) -> None:
+        self.generator = Generator(self.log, self.clock, self.folder, self._settings)
+        asyncio.run(self.generator.start(hearing_seconds=0))
+        asyncio.run(self._run_stages())
+
+    def start_links(self) -> None:
+        self.participants = SimulatedParticipants(self.folder, self._seed)
+        self.links = ParticipantLinks(self.log, self.clock, self.folder, self.participants)
+        asyncio.run(self.links.start())
+
+    def kill_links(self) -> None:
+        self.links.close()
+        self.participants.close()
+
+    def run(self, *, drain_seconds: float = 25.0) -> None:
+        """Submit everything, then go on until no deadline is left."""
+        asyncio.run(self._run(drain_seconds))
+
+    def turn(self) -> None:
+        asyncio.run(self._turn())
+
+    def counts(self) -> Counts:
+        return self.queries().counts()
+
+    def queries(self) -> ProjectorQueries:
+        return ProjectorQueries(self.folder)
+
+    async def _run(self, drain_seconds: float) -> None:
+        while not self.generator.done:
+            await self._turn()
+        end_us = self.clock.now_us() + round(drain_seconds * 1_000_000)
+        while self.clock.now_us() < end_us:
+            await self._turn()
+
+    async def _turn(self) -> None:
+        now_us = self.clock.move(TURN_US)
+        if now_us - self._ticked_us >= TICK_US:
+            await self._tick(now_us)
+        await self.generator.turn()
+        await self._run_stages()
+        await self.links.turn()
+        await self._run_stages()
+        await self.bank.turn()
+        await self.projector.turn()
+
+    async def _tick(self, now_us: int) -> None:
+        self._ticked_us = now_us
+        for (stream, _), (description, _) in self._shards.items():
+            kind, version, body = system_events.encode(system_events.Tick())
+            self._ticks += 1
+            first = description.hash_range.first_bytes
+            lineage = edge_lineage(1, self._ticks)
+            envelope = Envelope(FROM_EDGE, kind, version, now_us, first, first, lineage, b"ticker", body)
+            await self.log.put_records(stream, [Entry(first, [encode(envelope)])])
+
+    async def _run_stages(self) -> None:
+        """Let every shard take in what there is, until there is nothing."""
+        busy = True
+        while busy:
+            busy = False
+            for (stream, shard_id), (_, shard) in self._shards.items():
+                given = await self.log.read(stream, shard_id, shard.position.sequence, 1_000)
+                if given.records:
+                    await shard.process(given.records)
+                    busy = True
+
+    async def _open_shards(self) -> dict[tuple[str, str], tuple[ShardDescription, Shard]]:
+        shards = {}
+        for stream in streams.ALL_STREAMS:
+            await self.log.create_stream(stream, 1 if stream == streams.CONTROL else SHARDS)
+        for stage in (CONTROL, AUTHORISE, SETTLE):
+            for description in await self.log.shards(stage.source_stream):
+                store = MemoryStore()
+                source = Source(self.log.incarnation, stage.source_stream, description.shard_id)
+                store.write(genesis_rows(stage, source, description.hash_range))
+                shard = Shard(stage, store, Publisher(self.log, self.clock))
+                shards[stage.source_stream, description.shard_id] = (description, shard)
+        return shards
