@@ -10,12 +10,13 @@ from typing import Final
 
 from agents import streams
 from agents.control import Control
-from agents.dedupe import Dedupe
+from agents.dedupe import CLAIMS_REACH_US, Dedupe
 from agents.directory import Directory
 from agents.event_codec import EventCodec
 from agents.fraud.agent import Fraud
 from agents.routing import Routing
 from agents.settlement.agent import Settlement
+from agents.settlement.limits import LIMITS
 from pipeline.kernel.agent import Agent, Behaviour, Stage
 from pipeline.kernel.tables import Tables
 from schemas.schemes.catalogue import SCHEMES
@@ -41,7 +42,7 @@ AUTHORISE: Final = Stage(
     destinations=(streams.PAYMENTS, streams.CLEARING, streams.OUTCOMES),
     parked_stream=streams.PARKED,
     codec=EventCodec(),
-    behaviours={1: Behaviour(_authorise_agents)},
+    behaviours={1: Behaviour(_authorise_agents, remembers_us=CLAIMS_REACH_US)},
 )
 """The sending hub: deduplicate, score, route."""
 
@@ -51,7 +52,7 @@ SETTLE: Final = Stage(
     destinations=(streams.CLEARING, streams.PAYMENTS, streams.OUTBOUND, streams.OUTCOMES),
     parked_stream=streams.PARKED,
     codec=EventCodec(),
-    behaviours={1: Behaviour(_settle_agents)},
+    behaviours={1: Behaviour(_settle_agents, remembers_us=LIMITS.claims_horizon_us)},
 )
 """The clearing and settlement mechanism: reserve, forward, post or release, net."""
 

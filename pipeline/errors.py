@@ -27,6 +27,10 @@ class UnknownBehaviourError(PipelineError):
     """The log activated a behaviour version that this build does not have."""
 
 
+class HorizonError(PipelineError):
+    """A stream keeps records for longer than the stage that reads it can tell repeats from news."""
+
+
 class TrimmedRangeError(PipelineError):
     """Records that the shard still needs are no longer kept by the log."""
 

@@ -83,6 +83,9 @@ class Log(Protocol):
     def incarnation(self) -> str:
         """A name that no other log has had: sequence numbers mean something only together with it."""
 
+    async def retention_us(self, stream: str) -> int:
+        """Return how long ``stream`` keeps a record: nothing that arrived earlier can be read again."""
+
     async def create_stream(self, stream: str, shards: int) -> None:
         """Create ``stream`` with shards of equal hash ranges; do nothing if it is there with any shards."""
 

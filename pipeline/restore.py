@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pipeline.errors import InvariantViolation, SnapshotError
+from pipeline.errors import HorizonError, InvariantViolation, SnapshotError
 from pipeline.kernel import audit_chain, keys, reshard
 from pipeline.kernel.cycles import NONE_YET, Coverage, encode_closed, encode_coverage
 from pipeline.kernel.position import START, Source
@@ -62,6 +62,7 @@ class Restorer:
 
     async def restore(self, shard: ShardDescription) -> StateStore:
         """Return the state of ``shard``, ready for a ``Shard``."""
+        await self._check_horizon()
         source = Source(self.log.incarnation, self.stage.source_stream, shard.shard_id)
         kept = self._kept(source)
         if kept is not None:
@@ -75,6 +76,16 @@ class Restorer:
         store = self.stores.create(self.stage.name, shard.shard_id)
         store.write(genesis_rows(self.stage, source, shard.hash_range))
         return store
+
+    async def _check_horizon(self) -> None:
+        """Refuse a stream that could bring back a record whose claim is forgotten: it would be executed again."""
+        retention_us = await self.log.retention_us(self.stage.source_stream)
+        for version, behaviour in self.stage.behaviours.items():
+            if behaviour.remembers_us is not None and behaviour.remembers_us < retention_us:
+                raise HorizonError(
+                    f"stage {self.stage.name}, behaviour {version}: remembers {behaviour.remembers_us} us, but stream "
+                    f"{self.stage.source_stream} keeps records for {retention_us} us; shorten the stream's retention"
+                )
 
     def _kept(self, source: Source) -> StateStore | None:
         store = self.stores.open(self.stage.name, source.shard_id)

@@ -76,6 +76,8 @@ class Behaviour:
     """One version of how a stage behaves: its agents, and every limit that can alter a step."""
 
     agents: Callable[[Tables], tuple[Agent, ...]]
+    remembers_us: int | None = None
+    """How far back the stage can tell a repeat from news; a stream that keeps records for longer is refused."""
     skew_us_max: int = 2_000_000
     """How far an event's own time may be ahead of its arrival before it is cut to that."""
     head_every: int = 1_000

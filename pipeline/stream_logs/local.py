@@ -34,6 +34,7 @@ from pipeline.stream_logs.local_queue import PutQueue
 from pipeline.stream_logs.local_shard import LocalShard
 from pipeline.stream_logs.local_streams import StreamFolder
 from pipeline.stream_logs.local_writer import DiskFullError, ShardClosedError
+from pipeline.stream_logs.shard_map import RETENTION_US_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,13 +55,23 @@ _STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 class LocalLog:
     """The log in ``folder``, made there if it is missing; see ``ports.Log`` for what each method promises.
 
-    A shard's segment is full, and the next record begins another, when it has ``segment_bytes``.
+    A shard's segment is full, and the next record begins another, when it has ``segment_bytes``.  Whoever begins one
+    removes those that hold only records older than ``retention_us``.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, segment_bytes: int = SEGMENT_BYTES_DEFAULT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        segment_bytes: int = SEGMENT_BYTES_DEFAULT,
+        retention_us: int = RETENTION_US_DEFAULT,
+    ) -> None:
         self._folder = folder
         self._clock = clock
         self._segment_bytes = segment_bytes
+        self._retention_us = retention_us
+        self._segments_seen: dict[tuple[str, str], int] = {}
         self._incarnation = _incarnation(folder)
         self._streams: dict[str, StreamFolder] = {}
         self._shards: dict[tuple[str, str], LocalShard] = {}
@@ -72,6 +83,10 @@ class LocalLog:
     def incarnation(self) -> str:
         """A name that no other log has had, given when the folder was made a log."""
         return self._incarnation
+
+    async def retention_us(self, stream: str) -> int:
+        """Return how long records are kept; by whole segments, so some are for longer."""
+        return self._retention_us
 
     async def create_stream(self, stream: str, shards: int) -> None:
         """Create ``stream``, unless it is there."""
@@ -161,7 +176,16 @@ class LocalLog:
             return {}
         except DiskFullError as error:
             return dict.fromkeys(places, Refused(str(error)))
+        await self._retire(stream, shard_id)
         return {place: Landed(shard_id, sequence) for place, sequence in zip(places, sequences, strict=True)}
+
+    async def _retire(self, stream: str, shard_id: str) -> None:
+        """Remove what is older than the retention, if the shard has begun a segment since we last looked."""
+        key = stream, shard_id
+        segment = self._shard(stream, shard_id).segment
+        if self._segments_seen.setdefault(key, segment) != segment:
+            self._segments_seen[key] = segment
+            await self.trim(stream, shard_id, self._clock.now_us() - self._retention_us)
 
     async def _settle(self, stream: str) -> None:
         await asyncio.to_thread(self._stream(stream).settle, self._writers(stream))

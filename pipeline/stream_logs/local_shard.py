@@ -88,6 +88,11 @@ class LocalShard:
         return self._header.horizon
 
     @property
+    def segment(self) -> int:
+        """Where the segment begins that is being written."""
+        return self._header.tip.segment
+
+    @property
     def latest(self) -> int:
         """The sequence number of the newest durable record."""
         return self._header.durable_end

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import BeyondEndError, LogError, TrimmedRangeError
 from pipeline.ports import Landed, Record, Slice
 from pipeline.stream_logs.frame import check_record, frame_length
-from pipeline.stream_logs.shard_map import ShardMap
+from pipeline.stream_logs.shard_map import RETENTION_US_DEFAULT, ShardMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +72,9 @@ class _Shard:
 class MemoryLog:
     """Streams in memory; see ``ports.Log`` for what each method promises."""
 
-    def __init__(self, clock: Clock, incarnation: str) -> None:
+    def __init__(self, clock: Clock, incarnation: str, *, retention_us: int = RETENTION_US_DEFAULT) -> None:
         self._clock = clock
+        self._retention_us = retention_us
         self._incarnation = incarnation
         self._maps: dict[str, ShardMap] = {}
         self._shards: dict[tuple[str, str], _Shard] = {}
@@ -82,6 +83,10 @@ class MemoryLog:
     def incarnation(self) -> str:
         """A name that no other log has had; whoever makes a ``MemoryLog`` sees to it."""
         return self._incarnation
+
+    async def retention_us(self, stream: str) -> int:
+        """Return what the maker said; only ``trim`` removes anything."""
+        return self._retention_us
 
     async def create_stream(self, stream: str, shards: int) -> None:
         """Create ``stream``, unless it is there."""

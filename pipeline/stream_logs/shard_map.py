@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHARDS_MAX = 10_000
+RETENTION_US_DEFAULT = 24 * 3_600 * 1_000_000
+"""Kinesis's: 24 hours."""
 """Shards that a stream may ever have had."""
 
 
