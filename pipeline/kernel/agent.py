@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeline.errors import InvariantViolation
 from pipeline.kernel import system_events
-from pipeline.kernel.envelope import FROM_SHARD, Envelope, encode
+from pipeline.kernel.envelope import FROM_SHARD, encode_fields
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
 from pipeline.kernel.position import Position, pack_lineage
 
@@ -177,8 +177,7 @@ class Context:
         else:
             kind, version, body = self._encode_event(event)
         lineage = pack_lineage(self._position, len(outputs))
-        envelope = Envelope(FROM_SHARD, kind, version, self._scope.now_us, first, last, lineage, self._source, body)
-        record = encode(envelope)
+        record = encode_fields(FROM_SHARD, kind, version, self._scope.now_us, first, last, lineage, self._source, body)
         if len(record) > OUTPUT_BYTES_MAX:
             raise InvariantViolation(
                 f"{self._source_name} at {Position.unpack(self._position)}: an output of kind {kind} for {stream} has "
