@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.hearing import wait_until_heard
-from agents.edge.process import Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
 from agents.edge.workload.population import ACCOUNTS_DEFAULT
@@ -221,17 +221,17 @@ def _reporter(generator: Generator, clock: Clock, count: int) -> Callable[[], No
     return report
 
 
-async def _main(clock: Clock, options: argparse.Namespace) -> None:
+async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     settings = GeneratorSettings(options.seed, options.count, options.tps, options.cycle_seconds, options.accounts)
     log = open_log(options.log, clock)
     generator = Generator(log, clock, options.data, settings)
-    turns = Turns(clock, options.seconds, IDLE_SECONDS)
+    turns = Turns(clock, stop, options.seconds, IDLE_SECONDS)
     await turns.until_stopped(generator.start(hearing_seconds=options.hearing_seconds))
     report = _reporter(generator, clock, settings.count)
 
     async def turn() -> bool:
         if generator.done:
-            turns.stop()
+            stop.request()
         report()
         return await generator.turn()
 
@@ -249,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.seconds is None:
             parser.error("say how much to submit: --count, or --seconds")
         options.count, options.seconds = round(options.seconds * options.tps), None
-    return run_process(lambda clock: _main(clock, options))
+    return run_process(lambda clock, stop: _main(clock, stop, options))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from agents.edge.errors import EdgeError
 from agents.edge.links_store import Answer, LinksStore
 from agents.edge.participant_answers import NEVER_RECEIVED
 from agents.edge.participants import ParticipantNetwork, Reply, SimulatedParticipants, Transaction
-from agents.edge.process import Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.reader import Arrived, StreamTail, event_of
 from agents.streams import CLEARING, OUTBOUND
@@ -158,12 +158,12 @@ class ParticipantLinks:
         return self._producer.record(CLEARING, answer.settlement_account, event, answer.answered_us, answer.number)
 
 
-async def _main(clock: Clock, options: argparse.Namespace) -> None:
+async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log = open_log(options.log, clock)
     participants = SimulatedParticipants(options.data, options.seed)
     links = ParticipantLinks(log, clock, options.data, participants)
     await links.start()
-    await Turns(clock, options.seconds, IDLE_SECONDS).run(links.turn)
+    await Turns(clock, stop, options.seconds, IDLE_SECONDS).run(links.turn)
     logger.info("stopped; %d payments sent, %d answers put by this run", links.sent, links.answered)
     links.close()
     participants.close()
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = edge_arguments("Connect the clearing with simulated participants.")
     parser.add_argument("--seed", type=int, default=1, help="how participants answer is a function of it (default: 1)")
     options = parser.parse_args(arguments)
-    return run_process(lambda clock: _main(clock, options))
+    return run_process(lambda clock, stop: _main(clock, stop, options))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.process import Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
 from agents.edge.projections import is_submission, project
 from agents.edge.projector_store import FILE, SCHEMA, Changes, Heading, write
 from agents.edge.reader import StreamTail, event_of
@@ -70,10 +70,10 @@ class Projector:
         self._database.close()
 
 
-async def _main(clock: Clock, options: argparse.Namespace) -> None:
+async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log = open_log(options.log, clock)
     projector = Projector(log, options.data)
-    await Turns(clock, options.seconds, IDLE_SECONDS).run(projector.turn)
+    await Turns(clock, stop, options.seconds, IDLE_SECONDS).run(projector.turn)
     logger.info("stopped; %d outcomes taken in by this run", projector.taken)
     projector.close()
     log.close()
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the projector; return the exit code."""
     parser = edge_arguments("Keep tables of what became of every payment.")
     options = parser.parse_args(arguments)
-    return run_process(lambda clock: _main(clock, options))
+    return run_process(lambda clock, stop: _main(clock, stop, options))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.process import Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.reader import Arrived, StreamTail, event_of
 from agents.streams import CONTROL, OUTCOMES
@@ -129,10 +129,10 @@ def _require_balance(cycle: int, positions: Sequence[NetPosition]) -> None:
         raise InvariantViolation(f"the nets of cycle {cycle} do not sum to zero: {wrong}; nothing is settled")
 
 
-async def _main(clock: Clock, options: argparse.Namespace) -> None:
+async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log = open_log(options.log, clock)
     bank = SettlementBank(log, clock, options.data)
-    await Turns(clock, options.seconds, IDLE_SECONDS).run(bank.turn)
+    await Turns(clock, stop, options.seconds, IDLE_SECONDS).run(bank.turn)
     logger.info("stopped; cycles settled up to %d", bank.settled)
     bank.close()
     log.close()
@@ -141,7 +141,7 @@ async def _main(clock: Clock, options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the simulated central bank; return the exit code."""
     options = edge_arguments("Settle the cycles that the clearing has netted.").parse_args(arguments)
-    return run_process(lambda clock: _main(clock, options))
+    return run_process(lambda clock, stop: _main(clock, stop, options))
 
 
 if __name__ == "__main__":
