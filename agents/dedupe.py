@@ -24,18 +24,13 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents.refusals import refuse
 from agents.scheme_choice import first_scheme
 from agents.streams import OUTCOMES
 from agents.table_numbers import CLAIMS
 from pipeline.errors import Poison
 from pipeline.kernel.hashrange import hash_key
-from schemas.events import (
-    CreditTransfer,
-    PaymentConflicted,
-    PaymentRejected,
-    PaymentRepeated,
-    PaymentSubmitted,
-)
+from schemas.events import CreditTransfer, PaymentConflicted, PaymentRepeated, PaymentSubmitted
 
 if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
@@ -50,6 +45,7 @@ _DIGEST_BYTES = 16
 _IDENTITY = blake2b(digest_size=_DIGEST_BYTES, person=b"order identity")
 _CONTENT = blake2b(digest_size=_DIGEST_BYTES, person=b"order content")
 _INSTITUTION_CHARACTERS = 8
+_TOO_OLD = "accepted before the claims reach back: whether it was executed before is not known here any more"
 
 
 class Claim(NamedTuple):
@@ -122,13 +118,8 @@ class Dedupe:
             ctx.emit(OUTCOMES, transfer.debtor.account, verdict(transfer.payment_id, of=first.payment_id))
             return None
         if transfer.accepted_us < ctx.now_us - CLAIMS_REACH_US:
-            ctx.emit(OUTCOMES, transfer.debtor.account, _refusal(transfer))
+            reason = first_scheme(transfer.amount.currency).reasons.too_late_on_arrival
+            refuse(transfer, reason, (_TOO_OLD,), ctx)
             return None
         self._claims.put(Claim(transfer.payment_id, content), identity)
         return payment
-
-
-def _refusal(transfer: CreditTransfer) -> PaymentRejected:
-    reason = first_scheme(transfer.amount.currency).reasons.too_late_on_arrival
-    explanation = "accepted before the claims reach back: whether it was executed before is not known here any more"
-    return PaymentRejected(transfer.payment_id, "authorise", reason, (explanation,), transfer.accepted_us)

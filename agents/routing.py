@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agents.fraud.agent import REFUSED_BY, PaymentScored
+from agents.fraud.agent import PaymentScored
+from agents.refusals import refuse
 from agents.scheme_choice import Refusal, Route
 from agents.streams import CLEARING, OUTCOMES, PAYMENTS
-from schemas.events import AccountCredited, CreditTransfer, PaymentAuthorised, PaymentRejected, PaymentSettled
+from schemas.events import AccountCredited, CreditTransfer, PaymentAuthorised, PaymentSettled
 
 if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
@@ -31,7 +32,7 @@ class Routing:
         """Emit the decision."""
         transfer, route, score = scored
         if isinstance(route, Refusal):
-            _refuse(transfer, route, ctx)
+            refuse(transfer, route.reason, (route.explanation,), ctx)
         elif route.debtor_settlement_account:
             _clear(transfer, route, score, ctx)
         else:
@@ -49,10 +50,3 @@ def _book(transfer: CreditTransfer, ctx: Context) -> None:
     settled = PaymentSettled(payment_id, amount, "", "", NO_CYCLE, transfer.accepted_us)
     ctx.emit(OUTCOMES, debtor.account, settled)
     ctx.emit(PAYMENTS, creditor.account, AccountCredited(payment_id, debtor, creditor, amount, ctx.now_us))
-
-
-def _refuse(transfer: CreditTransfer, refusal: Refusal, ctx: Context) -> None:
-    rejected = PaymentRejected(
-        transfer.payment_id, REFUSED_BY, refusal.reason, (refusal.explanation,), transfer.accepted_us
-    )
-    ctx.emit(OUTCOMES, transfer.debtor.account, rejected)

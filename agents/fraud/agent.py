@@ -14,7 +14,7 @@ clock runs from acceptance), an order that should be reviewed is executed with i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agents.directory import Directory
 from agents.fraud.account import Account, AccountCodec, fingerprint, moved_to_front, place_of
@@ -31,6 +31,7 @@ from agents.fraud.windows import (
     SUM_IN,
     SUM_OUT,
 )
+from agents.refusals import refuse
 from agents.scheme_choice import Refusal, Route, Routes
 from agents.streams import OUTCOMES, PAYMENTS
 from agents.table_numbers import ACCOUNTS
@@ -39,7 +40,6 @@ from schemas.events import (
     CreditTransfer,
     PayeeRiskChanged,
     PaymentHeld,
-    PaymentRejected,
     PaymentSubmitted,
 )
 from schemas.schemes.profile import SchemeProfile
@@ -47,8 +47,6 @@ from schemas.schemes.profile import SchemeProfile
 if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
     from pipeline.kernel.tables import Tables
-
-REFUSED_BY: Final = "authorise"
 
 
 class PaymentScored(NamedTuple):
@@ -146,13 +144,10 @@ class Fraud:
 def _lets_go(transfer: CreditTransfer, scheme: SchemeProfile, verdict: Verdict, ctx: Context) -> bool:
     """Refuse or hold an order with a high score, or say that it goes all the same."""
     if verdict.score >= BLOCK:
-        reason = scheme.reasons.suspected_fraud
-        outcome: PaymentRejected | PaymentHeld = PaymentRejected(
-            transfer.payment_id, REFUSED_BY, reason, verdict.reasons, transfer.accepted_us
-        )
-    elif scheme.may_hold:
-        outcome = PaymentHeld(transfer.payment_id, verdict.score, verdict.reasons, transfer.accepted_us)
-    else:
-        return True
-    ctx.emit(OUTCOMES, transfer.debtor.account, outcome)
-    return False
+        refuse(transfer, scheme.reasons.suspected_fraud, verdict.reasons, ctx)
+        return False
+    if scheme.may_hold:
+        held = PaymentHeld(transfer.payment_id, verdict.score, verdict.reasons, transfer.accepted_us)
+        ctx.emit(OUTCOMES, transfer.debtor.account, held)
+        return False
+    return True
