@@ -11,6 +11,8 @@ import pytest
 from agents.fraud.account import fingerprint
 from agents.fraud.payee_risk import SLOT_BYTES, TOLD_FOR_US
 from agents.streams import CLEARING, OUTCOMES, PAYMENTS
+from agents.table_numbers import PAYEE_RISK
+from pipeline.kernel import keys
 from schemas.events import PayeeRiskChanged, PaymentAuthorised, PaymentHeld, PaymentRejected
 from tests.builders import BANK_A, BANK_B, PAYEE, a_party, a_transfer, eur, gbp
 from tests.stage_under_test import START_US
@@ -254,3 +256,19 @@ def test_another_account_in_the_same_slot_is_not_mistaken(in_pounds: Authorise) 
     in_pounds.submit(an_order(1, gbp("10.00")))
 
     assert in_pounds.emitted(OUTCOMES) == []
+
+
+def test_shards_agree_about_a_slot_in_whatever_order_they_are_told() -> None:
+    slot = fingerprint(PAYEE)[:SLOT_BYTES]
+    twin = next(name for number in range(10**6) if fingerprint(name := f"n{number}")[:SLOT_BYTES] == slot)
+    earlier, later = (PayeeRiskChanged(PAYEE, 3, NOW_US), START_US), (PayeeRiskChanged(twin, 1, NOW_US), START_US + 1)
+
+    rows = []
+    for hearings in ((earlier, later), (later, earlier)):
+        shard = Authorise()
+        for event, told_us in hearings:
+            shard.broadcast(event, at_us=told_us)
+        rows.append([row for row in shard.rows() if row[0][:2] == keys.BROADCAST + bytes([PAYEE_RISK])])
+
+    assert len(rows[0]) == 1
+    assert rows[0] == rows[1]
