@@ -54,6 +54,12 @@ class Member:
                 preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
             )
 
+    def kill(self) -> None:
+        """End the process at once, wherever it is."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
     @property
     def return_code(self) -> int | None:
         """The exit code of the process, or None while it runs."""
@@ -121,9 +127,7 @@ class Fleet:
     def kill_all(self) -> None:
         """End every process at once; for the way out of a failure."""
         for member in self.members:
-            if member.process is not None and member.return_code is None:
-                member.process.kill()
-                member.process.wait()
+            member.kill()
 
 
 def _stop_with_parent() -> None:

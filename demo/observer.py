@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.edge.database import EdgeDatabase
+from agents.edge.projections import is_submission
 from agents.edge.reader import Arrived, StreamTail, event_of
 from agents.streams import CLEARING, OUTCOMES, PAYMENTS
 from demo.latencies import Latencies
-from pipeline.kernel.envelope import FROM_EDGE
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
 from pipeline.ports import Clock, Log
 from schemas.codec import KINDS
@@ -112,9 +112,7 @@ class Observer:
         return rows
 
     def _count_submission(self, record: Arrived) -> None:
-        """Count what clients put: every edge's record that is not the engine's own, readable or not."""
-        envelope = record.envelope
-        if envelope is None or (envelope.origin == FROM_EDGE and envelope.kind >= FIRST_APPLICATION_KIND):
+        if is_submission(record.envelope):
             self.submitted += 1
             self._first_us = self._first_us or record.arrival_us
             self._last_us = record.arrival_us

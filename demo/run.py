@@ -31,10 +31,9 @@ from pipeline.stream_logs.local import LocalLog
 from replay.verify import ShardVerdict, verify_stage
 
 DRAIN_SECONDS_MAX = 120.0
-"""From the last submission until everything has an outcome: the longest answer deadline is 15 s, a cycle is 5."""
+"""From the last submission until everything has an outcome: the longest answer deadline is 15 s, and a cycle."""
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
-CYCLE_SECONDS = 5.0
 RECENT_SECONDS = 5.0
 """What the latencies of the live view look back on."""
 WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
@@ -54,6 +53,7 @@ class Plan:
     payments_per_second: float
     shards: int
     seed: int
+    cycle_seconds: float = 5.0
 
     @property
     def count(self) -> int:
@@ -247,14 +247,15 @@ def _members(plan: Plan, ports: Mapping[str, int]) -> list[Member]:
         return running
 
     seed = ("--seed", str(plan.seed))
-    pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count), "--cycle-seconds", str(CYCLE_SECONDS))
+    pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count))
+    cycles = ("--cycle-seconds", str(plan.cycle_seconds))
     return [
         member("projector", "agents.edge.projector"),
         member("rtgs", "agents.edge.rtgs"),
         worker("settle"),
         worker("authorise"),
         member("links", "agents.edge.links", *seed),
-        member("generator", "agents.edge.generator", *seed, *pace, ends_by_itself=True),
+        member("generator", "agents.edge.generator", *seed, *pace, *cycles, ends_by_itself=True),
     ]
 
 
