@@ -1,0 +1,50 @@
+"""The demo in a test: the real processes, in a folder of their own, and what the test does to them meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from demo.run import Demo
+from pipeline.system_clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from demo.report import Report
+    from demo.run import Plan, Progress
+
+SECONDS_MAX = 300.0
+"""Of a whole run: far more than it takes, so that only what hangs is ended."""
+LOOK_SECONDS = 0.02
+
+
+class DemoUnderTest:
+    """A demo, and how far it is."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.demo = Demo(plan, SystemClock(), self._note)
+        self.fleet = self.demo.fleet
+        self.settled = 0
+        """How many payments have settled so far."""
+
+    def run(self, meanwhile: Coroutine[None, None, None] | None = None) -> Report:
+        """Run the demo to its end, and ``meanwhile`` beside it; return the demo's report."""
+        return asyncio.run(asyncio.wait_for(self._run(meanwhile), SECONDS_MAX))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when ``condition`` holds; if it never does, the end of the run is the end of the wait."""
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _run(self, meanwhile: Coroutine[None, None, None] | None) -> Report:
+        async with asyncio.TaskGroup() as tasks:
+            beside = None if meanwhile is None else tasks.create_task(meanwhile)
+            report = await self.demo.run()
+            if beside is not None:
+                beside.cancel()
+        return report
+
+    def _note(self, progress: Progress) -> None:
+        self.settled = progress.counts.settled
