@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.hearing import wait_until_heard
+from agents.edge.hearing import Listener
 from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
@@ -115,7 +115,7 @@ class Generator:
         self._paced_from = (self.next_index, self._clock.now_us())
 
     async def turn(self) -> bool:
-        """Submit what is due; return False if nothing is."""
+        """Submit what is due; say whether more is at once."""
         now_us = self._clock.now_us()
         first_paced, paced_from_us = self._paced_from
         elapsed_seconds = (now_us - paced_from_us) / 1_000_000
@@ -127,7 +127,7 @@ class Generator:
             connection.execute("INSERT INTO batches VALUES (?, ?, ?, 0)", (self.next_index, count, now_us))
         await self._append(self.next_index, count, now_us)
         self.next_index += count
-        return True
+        return count == BATCH_MAX
 
     def close(self) -> None:
         """Close the store."""
@@ -164,10 +164,13 @@ class Generator:
             self._calendar.record(CONTROL, CONTROL, event, self._epoch_us, number)
             for number, event in enumerate((*listings, *cut_offs))
         ]
+        hub, clearing = (Listener(self._log, self._clock, stream) for stream in (PAYMENTS, CLEARING))
+        await hub.begin()
+        await clearing.begin()
         await self._calendar.put(outputs)
         if hearing_seconds > 0:
-            await wait_until_heard(self._log, self._clock, PAYMENTS, listings[-1], hearing_seconds)
-            await wait_until_heard(self._log, self._clock, CLEARING, cut_offs[-1], hearing_seconds)
+            await hub.wait_for(listings[-1], hearing_seconds)
+            await clearing.wait_for(cut_offs[-1], hearing_seconds)
 
     def _schedule_cut_offs(self) -> list[CutOffScheduled]:
         """Return all cut-offs so far, with what this run needs: cycles go on where the last run left them."""

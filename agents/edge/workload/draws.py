@@ -7,7 +7,6 @@ thousandth payment can be drawn without drawing the 999 before it.
 
 from __future__ import annotations
 
-from base64 import b32encode
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
@@ -20,6 +19,11 @@ T = TypeVar("T")
 TEN_THOUSAND = 10_000
 _DRAW_BYTES = 8
 _TOKEN_BYTES = 16
+_PADDING_BITS = 2  # 128 bits and these make 26 digits of 5 bits
+_PAIR_MASK = (1 << 10) - 1
+_PAIR_SHIFTS = range(120, -1, -10)
+_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 
 
 class Draws:
@@ -62,7 +66,8 @@ class Draws:
 
     def token(self) -> str:
         """Return 26 characters of base 32, lower case."""
-        return b32encode(self.raw(_TOKEN_BYTES)).decode().rstrip("=").lower()
+        number = int.from_bytes(self.raw(_TOKEN_BYTES), "big") << _PADDING_BITS
+        return "".join([_PAIRS[number >> shift & _PAIR_MASK] for shift in _PAIR_SHIFTS])
 
     def uetr(self) -> str:
         """Return a UUID of version 4, as the schemes demand of a UETR."""

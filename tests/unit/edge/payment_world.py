@@ -55,8 +55,8 @@ class PaymentWorld:
         self._shards = asyncio.run(self._open_shards())
         self.start_generator()
         self.start_links()
-        self.bank = SettlementBank(self.log, self.clock, folder)
-        self.projector = Projector(self.log, folder)
+        self.start_bank()
+        self.start_projector()
 
     def start_generator(self) -> None:
         self.generator = Generator(self.log, self.clock, self.folder, self._settings)
@@ -68,9 +68,28 @@ class PaymentWorld:
         self.links = ParticipantLinks(self.log, self.clock, self.folder, self.participants)
         asyncio.run(self.links.start())
 
-    def kill_links(self) -> None:
-        self.links.close()
-        self.participants.close()
+    def start_bank(self) -> None:
+        self.bank = SettlementBank(self.log, self.clock, self.folder)
+
+    def start_projector(self) -> None:
+        self.projector = Projector(self.log, self.folder)
+
+    def kill_one(self, number: int) -> None:
+        """Kill one of the four edges, and start it again."""
+        match number:
+            case 0:
+                self.generator.close()
+                self.start_generator()
+            case 1:
+                self.links.close()
+                self.participants.close()
+                self.start_links()
+            case 2:
+                self.bank.close()
+                self.start_bank()
+            case _:
+                self.projector.close()
+                self.start_projector()
 
     def run(self, *, drain_seconds: float = 25.0) -> None:
         """Submit everything, then go on until no deadline is left."""

@@ -10,13 +10,14 @@ import pytest
 
 from agents.edge.errors import EdgeError
 from agents.edge.generator import Generator, GeneratorSettings
-from agents.edge.hearing import wait_until_heard
+from agents.edge.hearing import Listener
 from agents.edge.reader import event_of
 from agents.edge.workload.sequence import Workload
 from agents.streams import CLEARING, CONTROL, PAYMENTS
 from pipeline.errors import Poison
 from pipeline.kernel.envelope import decode
 from pipeline.ports import Entry, Landed, Refused
+from pipeline.publisher import Publisher
 from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import CutOffScheduled, ParticipantAvailabilityChanged, ParticipantListed, PaymentSubmitted
 from tests.builders import a_participant
@@ -224,26 +225,51 @@ def test_nothing_is_submitted_before_all_shards_know_the_participants(clock: Vir
     assert records_of(log, PAYMENTS) == []
 
 
+class LogWithControl(MemoryLog):
+    """A log on which everything that enters the control shard is broadcast at once, as the control stage does."""
+
+    async def put_records(self, stream: str, entries: Sequence[Entry]) -> Sequence[Landed | Refused]:
+        landed = await super().put_records(stream, entries)
+        if stream == CONTROL:
+            events = [event_of(decode(record)) for entry in entries for record in entry.user_records]
+            upstream = Upstream(self, CONTROL)
+            outputs = [upstream.broadcast_of(to, event) for event in events for to in (CLEARING, PAYMENTS)]
+            await Publisher(self, VirtualClock()).publish(outputs)
+        return landed
+
+
 def test_once_all_shards_know_the_participants_payments_are_submitted(clock: VirtualClock, tmp_path: Path) -> None:
+    log = LogWithControl(clock, "log-1")
+    now(create_streams(log, 2))
+    submitted = []
+    for _ in range(2):
+        generator = Generator(log, clock, tmp_path, SETTINGS)
+        now(generator.start(hearing_seconds=2))
+        clock.move(100_000)
+        now(generator.turn())
+        submitted.append(generator.next_index)
+        generator.close()
+
+    assert submitted == [10, 20]
+
+
+def test_what_was_broadcast_before_is_not_what_is_waited_for(clock: VirtualClock, tmp_path: Path) -> None:
     log = a_memory_log(clock)
-    a_generator(log, clock, tmp_path / "before").close()
-    upstream = Upstream(log, CONTROL)
-    for event in events_of(log, CONTROL):
-        upstream.broadcast(CLEARING, event)
-        upstream.broadcast(PAYMENTS, event)
+    event = a_participant()
+    Upstream(log, CONTROL).broadcast(PAYMENTS, event)
+    listener = Listener(log, clock, PAYMENTS)
+    now(listener.begin())
 
-    generator = Generator(log, clock, tmp_path / "before", SETTINGS)
-    now(generator.start(hearing_seconds=2))
-    clock.move(100_000)
-    now(generator.turn())
-
-    assert generator.next_index == 10
+    with pytest.raises(EdgeError):
+        now(listener.wait_for(event, 1))
 
 
 def test_a_shard_that_was_split_since_has_heard_what_its_parent_heard(clock: VirtualClock, tmp_path: Path) -> None:
     log = a_memory_log(clock)
     event = a_participant()
+    listener = Listener(log, clock, PAYMENTS)
+    now(listener.begin())
     Upstream(log, CONTROL).broadcast(PAYMENTS, event)
     now(log.split(PAYMENTS, "shardId-000000000000", 1 << 100))
 
-    now(wait_until_heard(log, clock, PAYMENTS, event, seconds_max=1))
+    now(listener.wait_for(event, 1))

@@ -93,12 +93,16 @@ class Upstream:
 
     def broadcast(self, stream: str, event: object) -> None:
         """Put ``event`` on every shard of ``stream``."""
+        self.again(self.broadcast_of(stream, event))
+
+    def broadcast_of(self, stream: str, event: object) -> Output:
+        """Return a broadcast that is not put yet."""
         self._position += 1
         kind, version, body = codec.encode(event)
         first, last = FULL_RANGE.first_bytes, FULL_RANGE.last_bytes
         lineage = pack_lineage(Position(self._position, 0).pack(), 0)
         record = encode(Envelope(FROM_SHARD, kind, version, 1, first, last, lineage, self._source, body))
-        self.again(Output(stream, first, last, record))
+        return Output(stream, first, last, record)
 
     def again(self, *outputs: Output) -> None:
         """Put the same bytes again, as a shard does that died before its commit."""
