@@ -70,7 +70,7 @@ class EdgeDatabase:
 
 def read_only(path: Path) -> sqlite3.Connection:
     """Open an edge's database for queries, while its process writes it or not."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
 def _lock(path: Path) -> int:

@@ -40,7 +40,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _QUESTION = """
 INSERT INTO intents (instructing_agent, transaction_id, responder, settlement_account, deadline_us, asked)
-VALUES (?, ?, ?, ?, 0, 1) ON CONFLICT DO UPDATE SET asked = 1
+VALUES (?, ?, ?, ?, 0, 1) ON CONFLICT (instructing_agent, transaction_id, responder) DO UPDATE SET asked = 1
 """
 _FIND_OPEN = """
 SELECT asked, kind, version, payment FROM intents

@@ -73,16 +73,16 @@ CREATE TABLE IF NOT EXISTS confirmed (
     PRIMARY KEY (recipient, payment_id)
 ) WITHOUT ROWID;
 """
-_RECEIVE = """
-INSERT INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
-ON CONFLICT DO UPDATE SET deliveries = deliveries + 1 RETURNING deliveries
+_RECEIVE = "INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+_RECEIVE_AGAIN = """
+UPDATE received SET deliveries = deliveries + 1 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
 """
 _KNOWN = """
 SELECT accepted, reason, answer_us, asked_after_us FROM received
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
 """
 _CONFIRM = """
-INSERT INTO confirmed VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET contradicted = 1
+INSERT INTO confirmed VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (recipient, payment_id) DO UPDATE SET contradicted = 1
 WHERE settled != excluded.settled OR cycle != excluded.cycle
 """
 
@@ -106,9 +106,10 @@ class SimulatedParticipants:
                 transaction = Transaction(transfer.debtor.agent, transfer.transaction_id, transfer.creditor.agent)
                 money = transfer.amount
                 row = (*transaction, money.currency, money.minor, now_us, *plan)
-                (deliveries,) = connection.execute(_RECEIVE, row).fetchone()
-                if deliveries == 1:
+                if connection.execute(_RECEIVE, row).rowcount:
                     self._answer(transaction, plan, plan.answer_us)
+                else:
+                    connection.execute(_RECEIVE_AGAIN, transaction)
 
     def ask(self, transactions: Sequence[Transaction], now_us: int) -> list[Transaction]:
         """Ask the participants; their answers come when they would have, or as late as they please."""
