@@ -29,13 +29,12 @@ from pipeline.observe import logging
 from pipeline.observe.metrics import Metrics
 from pipeline.state.rocks import RocksSettings, RocksStores
 from pipeline.state.snapshots import FolderSnapshots
-from pipeline.stream_logs.local import LocalLog
+from pipeline.stream_logs.naming import open_log
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pipeline.ports import Clock, Log
     from pipeline.settings import Settings
 
     OpenPorts = Callable[["WorkerPlan", Settings], WorkerPorts]
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 STAGES = {stage.name: stage for stage in vars(topology).values() if isinstance(stage, Stage)}
 """Every stage there is, by name."""
 ALL_STAGES = "all"
-_LOCAL = "local:"
 
 
 class ForeignPackageError(ImportError):
@@ -81,13 +79,6 @@ def stages_named(names: Sequence[str]) -> list[Stage]:
     if ALL_STAGES in names:
         return list(STAGES.values())
     return [STAGES[name] for name in dict.fromkeys(names)]
-
-
-def open_log(name: str, clock: Clock) -> Log:
-    """Return the log called ``name``; ``ValueError`` if that is no name of a log."""
-    if name.startswith(_LOCAL) and len(name) > len(_LOCAL):
-        return LocalLog(Path(name.removeprefix(_LOCAL)), clock)
-    raise ValueError(f"{name!r} names no log; one is local:DIR")
 
 
 def open_ports(plan: WorkerPlan, settings: Settings) -> WorkerPorts:

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import typer
 
+from agents.cli.bench import bench
 from agents.cli.demo import demo
+from agents.cli.generate import generate
 from agents.cli.worker import worker
 
 app = typer.Typer(
@@ -24,13 +26,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(bench)
 app.command()(demo)
+app.command()(generate)
 app.command()(worker)
-
-
-@app.callback()
-def _payments() -> None:
-    """Let the commands be commands also while there is only one."""
 
 
 def main() -> None:

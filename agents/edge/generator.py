@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.hearing import Listener
-from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
 from agents.edge.workload.population import ACCOUNTS_DEFAULT
 from agents.edge.workload.records import record_of
 from agents.edge.workload.sequence import LOOK_BACK_MAX, Workload
 from agents.streams import CLEARING, CONTROL, PAYMENTS
+from pipeline.stream_logs.naming import open_log
 from schemas.events import CutOffScheduled
 
 if TYPE_CHECKING:

@@ -24,11 +24,12 @@ from agents.edge.errors import EdgeError
 from agents.edge.links_store import Answer, LinksStore
 from agents.edge.participant_answers import NEVER_RECEIVED
 from agents.edge.participants import ParticipantNetwork, Reply, SimulatedParticipants, Transaction
-from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.reader import Arrived, StreamTail, event_of
 from agents.streams import CLEARING, OUTBOUND
 from pipeline.kernel.system_events import SourceEnded
+from pipeline.stream_logs.naming import open_log
 from schemas.events import ParticipantAnswered, PaymentConfirmed, PaymentForwarded, StatusRequested
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from agents.edge.errors import EdgeError
 from pipeline.errors import PipelineError, Poison
 from pipeline.observe.logging import configure
-from pipeline.stream_logs.local import LocalLog
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
@@ -41,14 +40,6 @@ def edge_arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder for this process's own store")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so many seconds (default: never)")
     return parser
-
-
-def open_log(name: str, clock: Clock) -> LocalLog:
-    """Return the log that ``name`` says, ``local:DIR``."""
-    kind, _, folder = name.partition(":")
-    if kind != "local" or not folder:
-        raise EdgeError(f"a log is named local:DIR, not {name!r}")
-    return LocalLog(Path(folder), clock)
 
 
 class Stop:

@@ -18,12 +18,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.projections import is_submission, project
 from agents.edge.projector_store import FILE, SCHEMA, Changes, Heading, write
 from agents.edge.reader import StreamTail, event_of
 from agents.streams import OUTCOMES, PARKED, PAYMENTS
 from pipeline.errors import Poison
+from pipeline.stream_logs.naming import open_log
 
 if TYPE_CHECKING:
     from pathlib import Path

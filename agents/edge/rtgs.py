@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.process import Stop, Turns, edge_arguments, open_log, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.reader import Arrived, StreamTail, event_of
 from agents.streams import CONTROL, OUTCOMES
 from pipeline.errors import InvariantViolation
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange, missing_from
+from pipeline.stream_logs.naming import open_log
 from schemas import codec
 from schemas.events import CycleNetted, CycleSettled, NetPosition
 
