@@ -89,6 +89,11 @@ class StageAgent(faust.Agent):
 
     logger = FAUST_LOGGER
 
+    def __init__(self, *arguments: Any, sink: Iterable[object] | None = None, **options: Any) -> None:  # noqa: ANN401
+        if sink:
+            raise RefusedFeatureError(f"sinks of Faust are refused here; instead: {refusals.OF_AGENTS['add_sink']}")
+        super().__init__(*arguments, **options)
+
 
 @refusals.refusing("App", refusals.OF_APPS)
 class ShardBatchApp(faust.App):

@@ -93,8 +93,8 @@ class Shards:
         self._owned: dict[tuple[str, str], OwnedShard] = {}
 
     def owned(self) -> list[OwnedShard]:
-        """Return the shards owned now."""
-        return list(self._owned.values())
+        """Return the shards owned now, by stage and name."""
+        return sorted(self._owned.values(), key=str)
 
     async def is_over(self, stage: Stage, shard_id: str) -> bool:
         """Say whether the shard was read to its end and its END snapshot is there: its children may start."""

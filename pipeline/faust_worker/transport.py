@@ -47,6 +47,8 @@ class BatchConsumer(Service, ConsumerT):
         self.app = transport.app
         self.callback = callback
         self.randomly_assigned_topics: set[str] = set()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Has the exception of the first agent's body that raised."""
         self._subscribed = asyncio.Event()
         self._partitions: dict[tuple[str, str], TP] = {}
         self._offsets: dict[TP, int] = {}
@@ -125,7 +127,9 @@ class BatchConsumer(Service, ConsumerT):
         return False
 
     async def on_task_error(self, exc: BaseException) -> None:
-        """Do nothing: who wrote the agent's body has told the worker, and the batch stays unacknowledged."""
+        """Tell who waits that an agent's body raised; its batch stays unacknowledged for ever."""
+        if not self.failed.done():
+            self.failed.set_exception(exc)
 
     async def getmany(self, timeout: float) -> NoReturn:  # noqa: ASYNC109 - the name in Faust
         """Refuse: nothing is polled here."""

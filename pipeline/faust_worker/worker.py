@@ -24,9 +24,8 @@ from pipeline.observe.health import Health
 from pipeline.observe.logging import about
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Sequence
+    from collections.abc import Collection, Sequence
 
-    from pipeline.faust_worker.batches import ShardBatch
     from pipeline.faust_worker.ports import WorkerPorts
     from pipeline.kernel.agent import Stage
     from pipeline.observe.application import MakeApplicationMeter
@@ -63,7 +62,6 @@ class Worker:
         self._ticker = Ticker(ports.log, ports.clock, worker_id, metrics)
         self._app = ShardBatchApp(worker_id)
         self._stopping = asyncio.Event()
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def stop(self) -> None:
         """End in order: finish the batches in hand, take snapshots, and return from :meth:`run`."""
@@ -72,7 +70,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to stop; raise what made going on impossible."""
-        self._app.add_stages(self._stages, self._process, self._settings.shards_at_once_max)
+        self._app.add_stages(self._stages, self._shards.process, self._settings.shards_at_once_max)
         await self._app.start()
         stages = [stage.name for stage in self._stages]
         _log.info("worker started", extra=about(worker=self._worker_id, stages=stages))
@@ -107,16 +105,14 @@ class Worker:
         return Health(not stalled, details)
 
     async def _run_parts(self) -> None:
-        source = asyncio.ensure_future(self._source.run(self._app.batches.deliver))
-        parts: list[asyncio.Future[None]] = [
-            source,
-            self._failed,
-            self._endless(self._ticker.run(self._shards.owned, self._settings.tick_ms / _MS_PER_SECOND)),
-            self._endless(self._snapshotter.run(self._shards.owned)),
-        ]
+        failed = self._app.batches.failed
+        source = self._source.run(self._app.batches.deliver)
+        ticker = self._ticker.run(self._shards.owned, self._settings.tick_ms / _MS_PER_SECOND)
+        snapshotter = self._snapshotter.run(self._shards.owned)
+        parts = [failed, *map(asyncio.ensure_future, (source, ticker, snapshotter))]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for part in (self._failed, *done):
+            for part in (failed, *done):
                 if part.done():
                     part.result()
             if not self._stopping.is_set():
@@ -125,14 +121,3 @@ class Worker:
             for part in parts:
                 part.cancel()
             await asyncio.wait(parts)
-
-    async def _process(self, batch: ShardBatch) -> None:
-        try:
-            await self._shards.process(batch)
-        except Exception as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
-            raise
-
-    def _endless(self, part: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        return asyncio.ensure_future(part)

@@ -21,8 +21,14 @@ _FIELDS = "about"
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _SORT_CODE_AND_ACCOUNT = re.compile(r"\b\d{2}-\d{2}-\d{2}[ /]?\d{8}\b")
 _MASK = "[account]"
-_QUIET = ("faust", "mode", "aiokafka", "asyncio")
-"""Libraries that tell at level info what they are about to do."""
+_LIBRARIES = {
+    "faust": logging.WARNING,
+    "faust.agents.actor": logging.CRITICAL,  # that an agent died; the worker says it with its shard and position
+    "mode": logging.WARNING,
+    "aiokafka": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
+"""What libraries say below these levels is left out."""
 
 
 def about(**fields: object) -> dict[str, dict[str, object]]:
@@ -57,5 +63,5 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    for name, least in _LIBRARIES.items():
+        logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
