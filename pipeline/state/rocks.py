@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 _MEBIBYTE = 1 << 20
 _BLOOM_BITS_PER_KEY = 10
+_UNFLUSHED_BLOOM_SHARE = 0.02
+"""Of a write buffer's size: some 18 bits a key.  Most keys that are looked up are new, and walking down a full buffer
+to find nothing costs 3 to 5 us; the filter answers in 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,8 @@ def _options(settings: RocksSettings, cache: Cache, buffers: WriteBufferManager)
     options.set_max_background_jobs(settings.background_jobs)
     options.set_write_buffer_size(settings.write_buffers_mib * _MEBIBYTE // 4)
     options.set_max_write_buffer_number(4)
+    options.set_memtable_prefix_bloom_ratio(_UNFLUSHED_BLOOM_SHARE)
+    options.set_memtable_whole_key_filtering(whole_key_filter=True)
     options.set_write_buffer_manager(buffers)
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(_MEBIBYTE)
