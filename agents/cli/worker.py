@@ -22,12 +22,17 @@ def worker(
     import os
 
     from agents.app import ALL_STAGES, STAGES, WorkerPlan, run_worker
+    from pipeline.errors import LogError
     from pipeline.settings import SettingsError, load_settings
+    from pipeline.stream_logs.naming import folder_of
 
     try:
         settings = load_settings(os.environ)
+        folder_of(log)
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint="environment") from error
+    except LogError as error:
+        raise typer.BadParameter(str(error), param_hint="--log") from error
     names = tuple(stage or (ALL_STAGES,))
     for name in names:
         if name not in (*STAGES, ALL_STAGES):

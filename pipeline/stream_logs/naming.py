@@ -16,6 +16,11 @@ _LOCAL = "local:"
 
 def open_log(name: str, clock: Clock) -> LocalLog:
     """Return the log called ``name``; ``LogError`` if that is no name of a log."""
+    return LocalLog(folder_of(name), clock)
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of the log called ``name``; ``LogError`` if that is no name of a log."""
     if name.startswith(_LOCAL) and len(name) > len(_LOCAL):
-        return LocalLog(Path(name.removeprefix(_LOCAL)), clock)
+        return Path(name.removeprefix(_LOCAL))
     raise LogError(f"{name!r} names no log; one is local:DIR")
