@@ -27,6 +27,7 @@ V = TypeVar("V")
 Changes = dict[bytes, bytes | None]
 Dropped = list[tuple[bytes, bytes]]
 Version = tuple[int, bytes, bytes]
+_NO_GENERATION = 1 << 32
 NO_VERSION: Version = (0, b"", b"")
 """Earlier than every version."""
 
@@ -202,6 +203,7 @@ class HorizonTable(Generic[V]):
         now_us = self._scope.now_us
         if not self._from_us <= now_us < self._until_us:
             generation = now_us // self.horizon_us
+            self._oldest = min(self._oldest, generation)
             self._from_us = generation * self.horizon_us
             self._until_us = self._from_us + self.horizon_us
             before = (self._generation_prefix(generation - 1),) if self._oldest < generation else ()
@@ -220,7 +222,7 @@ class HorizonTable(Generic[V]):
     def _first_generation(self) -> int:
         for row, _ in self._store.scan(self._prefix, keys.after_prefix(self._prefix)):
             return int.from_bytes(row[2:6], "big")
-        return self._scope.now_us // self.horizon_us
+        return _NO_GENERATION
 
 
 class BroadcastTable(Generic[V]):
