@@ -14,6 +14,7 @@ participant that settles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.identifiers import (
     REFERENCE_LENGTH_MAX,
@@ -25,7 +26,15 @@ from schemas.identifiers import (
     not_an_identifier,
     too_long_a_reference,
 )
-from schemas.money import Money
+from schemas.money import AMOUNT_MINOR_MAX, MINOR_DIGITS, Money
+from schemas.wording import shown, shown_number
+
+TIME_US_MAX: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: every time and deadline up to it fits into 64 bits, signed."""
+CYCLE_MAX: Final = (1 << 63) - 1
+CAP_MINOR_MAX: Final = AMOUNT_MINOR_MAX
+SCHEMES_MAX: Final = 16
+"""Profiles by which one participant can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +80,8 @@ class CreditTransfer:
             raise not_a_uetr(self.uetr)
         if len(self.reference) > REFERENCE_LENGTH_MAX:
             raise too_long_a_reference(self.reference)
-        if self.accepted_us <= 0:
-            message = f"accepted_us must be above 0, not {self.accepted_us}"
-            raise ValueError(message)
+        if not 0 < self.accepted_us <= TIME_US_MAX:
+            raise _not_from_to("accepted_us", self.accepted_us, 1, TIME_US_MAX)
 
 
 # --- payments ------------------------------------------------------------------------------------------------------
@@ -138,20 +146,22 @@ class ParticipantAnswered:
     answered_us: int
 
     def __post_init__(self) -> None:
-        if not is_identifier(self.transaction_id):
+        if is_identifier(self.transaction_id) is None:
             raise not_an_identifier("transaction id", self.transaction_id)
-        if not is_bic(self.instructing_agent):
+        if is_bic(self.instructing_agent) is None:
             raise not_a_bic(self.instructing_agent)
-        if not is_bic(self.responder):
+        if is_bic(self.responder) is None:
             raise not_a_bic(self.responder)
-        if not is_identifier(self.settlement_account):
+        if is_identifier(self.settlement_account) is None:
             raise not_an_identifier("settlement account", self.settlement_account)
         if self.accepted:
             if self.reason:
                 message = "an acceptance has no reason"
                 raise ValueError(message)
-        elif not is_identifier(self.reason):
+        elif is_identifier(self.reason) is None:
             raise not_an_identifier("reason of a rejection", self.reason)
+        if not 0 < self.answered_us <= TIME_US_MAX:
+            raise _not_from_to("answered_us", self.answered_us, 1, TIME_US_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +334,18 @@ class ParticipantListed:
         for bic in (self.bic, self.settles_through):
             if is_bic(bic) is None:
                 raise not_a_bic(bic)
+        if len(self.schemes) > SCHEMES_MAX:
+            message = f"a participant has at most {SCHEMES_MAX} schemes, not {len(self.schemes)}"
+            raise ValueError(message)
+        for scheme in self.schemes:
+            if is_identifier(scheme) is None:
+                raise not_an_identifier("name of a scheme", scheme)
+        for currency, cap_minor in self.caps.items():
+            if currency not in MINOR_DIGITS:
+                message = f"a cap in an unknown currency: {shown(currency)}"
+                raise ValueError(message)
+            if not 0 <= cap_minor <= CAP_MINOR_MAX:
+                raise _not_from_to(f"cap in {currency}", cap_minor, 0, CAP_MINOR_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +354,10 @@ class ParticipantAvailabilityChanged:
 
     bic: str
     available: bool
+
+    def __post_init__(self) -> None:
+        if is_bic(self.bic) is None:
+            raise not_a_bic(self.bic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,8 +368,10 @@ class CutOffScheduled:
     at_us: int
 
     def __post_init__(self) -> None:
-        _check_not_negative("cycle", self.cycle)
-        _check_not_negative("at_us", self.at_us)
+        if not 0 <= self.cycle <= CYCLE_MAX:
+            raise _not_from_to("cycle", self.cycle, 0, CYCLE_MAX)
+        if not 0 < self.at_us <= TIME_US_MAX:
+            raise _not_from_to("at_us", self.at_us, 1, TIME_US_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,10 +381,9 @@ class CycleSettled:
     cycle: int
 
     def __post_init__(self) -> None:
-        _check_not_negative("cycle", self.cycle)
+        if not 0 <= self.cycle <= CYCLE_MAX:
+            raise _not_from_to("cycle", self.cycle, 0, CYCLE_MAX)
 
 
-def _check_not_negative(name: str, value: int) -> None:
-    if value < 0:
-        message = f"{name} must not be below 0: {value}"
-        raise ValueError(message)
+def _not_from_to(name: str, value: int, low: int, high: int) -> ValueError:
+    return ValueError(f"{name} is from {low} to {high}, not {shown_number(value)}")

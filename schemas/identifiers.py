@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schemas.wording import shown
+
 IDENTIFIER_LENGTH_MAX: Final = 64
 REFERENCE_LENGTH_MAX: Final = 140
 """ISO 20022's Max140Text for unstructured remittance information."""
-_SHOWN: Final = 40
-"""Characters of a bad value that an error repeats."""
 
 is_identifier = re.compile(r"[!-~]{1,64}").fullmatch
 """Printable ASCII without spaces, 1 to 64 characters."""
@@ -26,17 +26,17 @@ def not_an_identifier(name: str, value: str) -> ValueError:
     """Return what to raise for a ``value`` that :data:`is_identifier` refused."""
     if not 0 < len(value) <= IDENTIFIER_LENGTH_MAX:
         return ValueError(f"{name} has {len(value)} characters, not 1 to {IDENTIFIER_LENGTH_MAX}")
-    return ValueError(f"{name} has characters other than printable ASCII without spaces: {value!a}")
+    return ValueError(f"{name} has characters other than printable ASCII without spaces: {shown(value)}")
 
 
 def not_a_bic(value: str) -> ValueError:
     """Return what to raise for a ``value`` that :data:`is_bic` refused."""
-    return ValueError(f"not a BIC: {value[:_SHOWN]!a}")
+    return ValueError(f"not a BIC: {shown(value)}")
 
 
 def not_a_uetr(value: str) -> ValueError:
     """Return what to raise for a ``value`` that :data:`is_uetr` refused."""
-    return ValueError(f"not a UETR: {value[:_SHOWN]!a}")
+    return ValueError(f"not a UETR: {shown(value)}")
 
 
 def too_long_a_reference(value: str) -> ValueError:

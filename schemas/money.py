@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.wording import shown, shown_number
+
 MINOR_DIGITS: Final = {"EUR": 2, "GBP": 2}
 """The supported currencies (ISO 4217) and how many digits their minor unit has."""
 AMOUNT_MINOR_MAX: Final = 10**17
@@ -20,10 +22,10 @@ class Money:
 
     def __post_init__(self) -> None:
         if not 0 < self.minor <= AMOUNT_MINOR_MAX:
-            message = f"an amount is from 1 to {AMOUNT_MINOR_MAX} minor units, not {self.minor}"
+            message = f"an amount is from 1 to {AMOUNT_MINOR_MAX} minor units, not {shown_number(self.minor)}"
             raise ValueError(message)
         if self.currency not in MINOR_DIGITS:
-            message = f"unknown currency {self.currency[:8]!r}; supported: {', '.join(sorted(MINOR_DIGITS))}"
+            message = f"unknown currency {shown(self.currency)}; supported: {', '.join(sorted(MINOR_DIGITS))}"
             raise ValueError(message)
 
     def __str__(self) -> str:

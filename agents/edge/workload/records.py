@@ -17,7 +17,7 @@ from agents.streams import PAYMENTS
 from pipeline.kernel.agent import Output
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import hash_key
-from schemas import codec
+from schemas import codec, edge
 from schemas.events import PaymentSubmitted
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def line_of(submission: Submission, accepted_us: int, producer: Identity) -> byt
     if submission.kind is Kind.BAD_DATA:
         line["record"] = b64encode(record_of(submission, accepted_us, accepted_us, producer).record).decode()
     else:
-        line["event"] = {"type": "PaymentSubmitted", "transfer": submission.order.accepted(accepted_us)}
+        line["event"] = msgspec.Raw(edge.write_named(PaymentSubmitted(submission.order.accepted(accepted_us))))
     return msgspec.json.encode(line)
