@@ -1,0 +1,63 @@
+"""What a process that measured says, in JSON, to the one that asked; and how a process gets itself ready to measure."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from dataclasses import dataclass, field
+from time import perf_counter, process_time
+from typing import NamedTuple
+
+from bench.prepared import Prepared
+
+
+class Spent(NamedTuple):
+    """Seconds by the clock, and seconds of CPU time of all threads."""
+
+    wall: float
+    cpu: float
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.wall - other.wall, self.cpu - other.cpu)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one run over all prepared orders came to."""
+
+    prepared: Prepared
+    core: int | None
+    """Where the process was pinned to; None where that cannot be done."""
+    total: Spent
+    authorised: int
+    """Orders that went to the clearing."""
+    resident_mib_max: float
+    phases: dict[str, Spent] = field(default_factory=dict)
+    """Of all batches."""
+    portions: list[Spent] = field(default_factory=list)
+    """Portions of the run with about as many payments each, in order."""
+    portion_payments: list[int] = field(default_factory=list)
+    """How many those were."""
+    step_parts: dict[str, float] = field(default_factory=dict)
+    """Seconds inside the step by part, if a stopwatch ran."""
+
+
+def now() -> Spent:
+    """Return the time, and the CPU time of this process."""
+    return Spent(perf_counter(), process_time())
+
+
+def pin_to_one_core() -> int | None:
+    """Pin this process, with every thread it will start, to the last core it may use; return that."""
+    if sys.platform != "linux":
+        return None
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return core
+
+
+def resident_mib_max() -> float:
+    """Return the most memory that this process has had resident so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
