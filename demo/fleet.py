@@ -42,11 +42,12 @@ class Member:
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
 
-    def start(self) -> None:
-        """Start the process; it is told to stop should we die."""
+    def start(self, inherited: Sequence[int] = ()) -> None:
+        """Start the process, with open files of ours; it is told to stop should we die."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own module, with arguments of our own
                 [sys.executable, "-m", *self.arguments],
+                pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.settings},
                 stdout=log,
@@ -80,49 +81,50 @@ class Fleet:
     """All members, in the order in which they are started; they are stopped in the reverse."""
 
     members: list[Member] = field(default_factory=list)
+    inherited: Sequence[int] = ()
+    """Open files that every process gets."""
 
     def start(self) -> None:
         """Start every member."""
         for member in self.members:
-            member.start()
+            member.start(self.inherited)
 
     def look_after(self) -> None:
-        """Start again whoever was killed; raise ``MemberFailedError`` if one exited because it cannot go on."""
+        """Start again whoever was killed."""
         for member in self.members:
-            code = member.return_code
-            if code is None or member.done:
-                continue
-            if code > 0:
-                raise MemberFailedError(f"{member.name} exited with {code}:\n{member.last_words()}")
-            if sum(each.restarts for each in self.members) >= RESTARTS_MAX:
-                raise MemberFailedError(
-                    f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes"
-                )
-            member.restarts += 1
-            member.start()
+            if not member.done:
+                self.revive(member)
 
-    def stop(self) -> None:
-        """Ask every member to finish what it has in hand, one after the other, last started first; wait for each."""
-        for member in reversed(self.members):
-            self._stop(member)
-
-    def member(self, name: str) -> Member:
-        """Return the member called ``name``."""
-        return next(member for member in self.members if member.name == name)
-
-    def _stop(self, member: Member) -> None:
-        if member.process is None or member.return_code is not None:
+    def revive(self, member: Member) -> None:
+        """Start ``member`` again if it was killed; raise ``MemberFailedError`` if it exited because it cannot go on."""
+        code = member.return_code
+        if code is None:
             return
+        if code > 0:
+            raise MemberFailedError(f"{member.name} exited with {code}:\n{member.last_words()}")
+        if sum(each.restarts for each in self.members) >= RESTARTS_MAX:
+            raise MemberFailedError(f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes")
+        member.restarts += 1
+        member.start(self.inherited)
+
+    def stop(self, member: Member) -> bool:
+        """Ask ``member`` to finish what it has in hand, and wait; return False if it was killed before it had."""
+        if member.process is None or member.done:
+            return True
         member.process.send_signal(signal.SIGTERM)
         try:
             code = member.process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            member.process.kill()
-            member.process.wait()
+            member.kill()
             message = f"{member.name} did not stop within {STOP_SECONDS_MAX} s of SIGTERM:\n{member.last_words()}"
             raise MemberFailedError(message) from None
-        if code != 0:
+        if code > 0:
             raise MemberFailedError(f"{member.name} stopped with {code}:\n{member.last_words()}")
+        return code == 0
+
+    def member(self, name: str) -> Member:
+        """Return the member called ``name``."""
+        return next(member for member in self.members if member.name == name)
 
     def kill_all(self) -> None:
         """End every process at once; for the way out of a failure."""

@@ -21,6 +21,7 @@ from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
+from demo.folder import hold
 from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies
 from demo.observer import DECISION, SETTLED, Observer
@@ -96,13 +97,18 @@ class Demo:
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
+        async with hold(self._plan.folder, self._clock) as lock:
+            self.fleet.inherited = (lock,)
+            return await self._run()
+
+    async def _run(self) -> Report:
         log = LocalLog(self._plan.log_folder, self._clock)
         observer = Observer(log, self._clock, self._plan.folder / "observer")
         try:
             await self._create_streams(log)
             self.fleet.start()
             await self._watch(observer)
-            self.fleet.stop()
+            await self._stop(log)
             while await observer.look():
                 pass
             verdicts = await self._verify(log, observer)
@@ -166,6 +172,27 @@ class Demo:
             f"{len(differing)} nets that differ from their payments', first: {differing[:4]}"
         )
 
+    async def _stop(self, log: LocalLog) -> None:
+        """Stop every process in order; a worker that is killed meanwhile is started again: it owes its snapshots."""
+        for member in reversed(self.fleet.members):
+            stopped = False
+            while not stopped:
+                if member.name in WORKERS:
+                    await self._let_catch_up(member, log)
+                stopped = self.fleet.stop(member) or member.name not in WORKERS
+
+    async def _let_catch_up(self, worker: Member, log: LocalLog) -> None:
+        """Return when ``worker`` has all its shards and is behind in none: it may have been killed just now."""
+        shards = sum([len(await log.shards(stage.source_stream)) for stage in WORKERS[worker.name]])
+        until_us = self._clock.now_us() + round(DRAIN_SECONDS_MAX * 1_000_000)
+        while self._clock.now_us() < until_us:
+            self.fleet.revive(worker)
+            lags = await asyncio.to_thread(ask, self._ports[worker.name])
+            if len(lags) == shards and not any(lag.lag_records for lag in lags):
+                return
+            await self._clock.sleep(LOOK_SECONDS)
+        raise DrainError(f"{worker.name} has not caught up in {DRAIN_SECONDS_MAX:.0f} s:\n{worker.last_words()}")
+
     async def _verify(self, log: LocalLog, observer: Observer) -> list[ShardVerdict]:
         """Replay every stage from its recorded stream, and compare with the snapshots that the workers left."""
         verdicts: list[ShardVerdict] = []
@@ -175,7 +202,10 @@ class Demo:
                 await self._tell(observer, f"replaying {stage.name}")
                 live: list[Manifest] = []
                 for shard in await log.shards(stage.source_stream):
-                    live += (await snapshots.manifests(stage.name, shard.shard_id))[:1]
+                    newest = (await snapshots.manifests(stage.name, shard.shard_id))[:1]
+                    if not newest:
+                        raise DrainError(f"{worker} left no snapshot of {stage.name}/{shard.shard_id} to compare with")
+                    live += newest
                 verdicts += await verify_stage(stage, log, live)
         return verdicts
 

@@ -31,6 +31,7 @@ def demo(
     from rich.console import Console
 
     from demo.fleet import MemberFailedError
+    from demo.folder import FolderInUseError
     from demo.html import write_page
     from demo.live import LiveView, print_report
     from demo.run import DrainError, Plan, run_demo
@@ -45,7 +46,7 @@ def demo(
         try:
             with LiveView(console) as view:
                 result = run_demo(plan, SystemClock(), view.show)
-        except (DrainError, MemberFailedError) as failure:
+        except (DrainError, FolderInUseError, MemberFailedError) as failure:
             console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False)
             raise typer.Exit(3) from None
     print_report(result, console)

@@ -11,6 +11,7 @@ from pipeline.system_clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from demo.fleet import Fleet
     from demo.report import Report
     from demo.run import Plan, Progress
 
@@ -25,9 +26,13 @@ class DemoUnderTest:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.demo = Demo(plan, SystemClock(), self._note)
-        self.fleet = self.demo.fleet
         self.settled = 0
         """How many payments have settled so far."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The demo's processes, as long as it is not run to be changed."""
+        return self.demo.fleet
 
     def run(self, meanwhile: Coroutine[None, None, None] | None = None) -> Report:
         """Run the demo to its end, and ``meanwhile`` beside it; return the demo's report."""

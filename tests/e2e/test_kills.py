@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from agents.edge.participant_queries import ParticipantQueries
-from demo.fleet import Member
+from demo.fleet import Fleet, Member
 from demo.run import WORKERS, Plan
 from tests.e2e.audit import assert_every_payment_ended_once
 from tests.e2e.runs import DemoUnderTest
@@ -38,6 +38,26 @@ def test_nothing_is_lost_or_happens_twice_whatever_is_killed(tmp_path: Path, mon
     assert_every_payment_ended_once(demo.plan)
     told = ParticipantQueries(tmp_path / "links")
     assert (told.contradicted(), told.sent_again()) == (0, 0)
+
+
+def test_whoever_is_killed_while_the_demo_stops_it_ends_as_well(tmp_path: Path) -> None:
+    demo = DemoUnderTest(Plan(tmp_path, 1.0, 50.0, shards=2, seed=3, cycle_seconds=1.5))
+    demo.demo.fleet = KilledWhenToldToStop(demo.fleet.members)
+
+    report = demo.run()
+
+    assert report.restarts == dict.fromkeys(WORKERS, 1)
+    assert (report.accounted, report.conserved, report.replay_equal) == (True, True, True)
+    assert_every_payment_ended_once(demo.plan)
+
+
+class KilledWhenToldToStop(Fleet):
+    """Kills each member in the moment before it would be told to stop for the first time."""
+
+    def stop(self, member: Member) -> bool:
+        if not member.restarts:
+            member.kill()
+        return super().stop(member)
 
 
 async def kill_everybody_often(demo: DemoUnderTest, draws: Random) -> None:

@@ -1,0 +1,42 @@
+"""One demo at a time in a folder, and none beside what is left of an earlier one.
+
+A demo that is killed leaves processes that stop by themselves, in their own time; one that is started meanwhile would
+meet them at their stores.  So every process of a demo inherits an open lock file: the lock on it ends when the last of
+them has ended, however each came to its end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pipeline.ports import Clock
+
+WAIT_SECONDS_MAX = 20.0
+LOOK_SECONDS = 0.05
+
+
+class FolderInUseError(Exception):
+    """Another demo works in the folder, or its processes do not end."""
+
+
+@asynccontextmanager
+async def hold(folder: Path, clock: Clock) -> AsyncIterator[int]:
+    """Hold ``folder``, and give the file descriptor that the demo's processes are to inherit."""
+    until_us = clock.now_us() + round(WAIT_SECONDS_MAX * 1_000_000)
+    with (folder / "lock").open("ab") as file:
+        while not _lock(file.fileno()):
+            if clock.now_us() >= until_us:
+                raise FolderInUseError(f"another demo works in {folder}; let it end, or take another folder")
+            await clock.sleep(LOOK_SECONDS)
+        yield file.fileno()
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
