@@ -32,7 +32,9 @@ from schemas.wording import shown, shown_number
 TIME_US_MAX: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999: every time and deadline up to it fits into 64 bits, signed."""
 CYCLE_MAX: Final = (1 << 63) - 1
+"""Cycles are numbered from 0, within 64 bits, signed."""
 CAP_MINOR_MAX: Final = AMOUNT_MINOR_MAX
+"""Of a net sender cap."""
 SCHEMES_MAX: Final = 16
 """Profiles by which one participant can be reached."""
 
@@ -42,7 +44,9 @@ class Party:
     """One side of a payment: its account's token and the BIC of the agent that holds the account."""
 
     account: str
+    """A token: never an account number."""
     agent: str
+    """A BIC."""
 
     def __post_init__(self) -> None:
         if is_identifier(self.account) is None:
@@ -103,6 +107,7 @@ class AccountCredited:
     creditor: Party
     amount: Money
     settled_us: int
+    """When the clearing, or the hub for a book transfer, settled it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +207,13 @@ class PaymentConfirmed:
     """To a participant of either side (pacs.002): how the payment ended."""
 
     recipient: str
+    """The participant's BIC."""
     payment_id: str
     transaction_id: str
     instructing_agent: str
     settled: bool
     reason: str
+    """Empty when settled; otherwise the scheme's reason code."""
     cycle: int
     """The cycle it was posted in; -1 when it was not."""
 
@@ -247,6 +254,7 @@ class PaymentRejected:
     reason: str
     """A reason code of the scheme's list."""
     explanations: tuple[str, ...]
+    """For people; the code is what counts."""
     accepted_us: int
 
 
@@ -275,6 +283,7 @@ class PaymentRepeated:
 
     payment_id: str
     of: str
+    """The payment id of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +292,7 @@ class PaymentConflicted:
 
     payment_id: str
     of: str
+    """The payment id of the order that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +302,9 @@ class PaymentUnknown:
     payment_id: str
     amount: Money
     counterparty: str
+    """The BIC of the creditor's agent."""
     since_us: int
+    """When its deadline passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +322,9 @@ class CycleNetted:
 
     cycle: int
     first: bytes
+    """Lowest hash of the piece, 16 bytes."""
     last: bytes
+    """Highest hash of the piece."""
     positions: tuple[NetPosition, ...]
 
 

@@ -1,7 +1,13 @@
 """UK Faster Payments.  On the wire it is ISO 8583; what we hold is an internal canonical form of it.
 
-Reason codes are numeric: 1172 no funds, 1181 duplicate FPID, 1930 syntax; 9910 receiver off, 9911 receiver time-out,
-9912 receiver unavailable (secondary sources).
+GBP only, at most GBP 1,000,000 a payment, a reference of at most 18 characters.  The receiver answers within 15 s.
+Settlement is multilateral and deferred, in three cycles a business day, under prefunded net sender caps.
+
+Reason codes are numeric.  Of the receiver: 1114 account unknown, 1161 account stopped, 1172 no funds, 1909 malfunction,
+1930 syntax.  From the centre: 9910 receiver off, 9911 receiver time-out, 9912 receiver unavailable, 9913 duplicate.
+
+Sources: the scheme's rules and its message specification are not public; limits, clock and codes are from secondary
+sources, and are data for that reason.
 """
 
 from __future__ import annotations

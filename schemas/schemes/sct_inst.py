@@ -1,4 +1,15 @@
-"""SEPA Instant Credit Transfer, rulebook 2025 v1.0: EUR only, no amount limit, AM02 may not be used."""
+"""SEPA Instant Credit Transfer: EUR only, without an amount limit.
+
+The clock starts at the moment the order was received (AccptncDtTm): 7 s to the hard time-out at the creditor's side,
+9 s to the confirmation at the originator.  An order cannot be held for a review: it is executed or refused.
+
+Reason codes are ISO 20022's: AB06 time-out at the instructed agent or clearing, AB08 creditor's agent off line, AB10
+error at the instructed agent, AC01 account wrong, AM05 duplicate, AM23 above the settlement limit, FRAD fraud.  AM02
+may not be used.
+
+Sources: EPC004-16, SCT Inst scheme rulebook, 2025 version 1.0, in force from 5 October 2025; ISO 20022 external code
+sets.  What follows for the originator when 10 s have passed without a confirmation is from secondary sources.
+"""
 
 from __future__ import annotations
 

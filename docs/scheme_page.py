@@ -1,0 +1,54 @@
+"""``docs/schemes.md``: what each scheme demands, as its profile says it, and where that is from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+from docs.docstrings import constants_of, fields_of, text_of
+from schemas.money import Money
+from schemas.schemes import fps, sct_inst
+from schemas.schemes.catalogue import SCHEMES
+from schemas.schemes.profile import ReasonCodes, SchemeProfile
+
+_MODULES: Final = (fps, sct_inst)
+_HEADING: Final = """\
+# Schemes
+
+What a payment must keep to, by scheme. Written by `python -m docs.generate` from the profiles in `schemas/schemes`;
+change it there. A profile is part of a behaviour version: a changed one takes effect when the log says so.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    sections = [_HEADING, _table("Limits and clocks", SchemeProfile), _table("Reason codes", ReasonCodes)]
+    for module in _MODULES:
+        names = [value.name for value in vars(module).values() if isinstance(value, SchemeProfile)]
+        variants = [f"`{getattr(module, constant).name}`: {text}\n" for constant, text in constants_of(module).items()]
+        sections += [f"## {names[0]}\n\n{text_of(module)}\n", *variants]
+    return "\n".join(sections)
+
+
+def _table(title: str, described: type) -> str:
+    """Return a row for each field, and a column for each scheme."""
+    meanings = fields_of(described)
+    names = [field.name for field in fields(described) if field.name not in ("name", "reasons")]
+    rows = "\n".join(
+        f"| {name} | {' | '.join(_cell(scheme, name) for scheme in SCHEMES.values())} | {meanings[name]} |"
+        for name in names
+    )
+    return f"## {title}\n\n| | {' | '.join(SCHEMES)} | meaning |\n|---|{'---|' * len(SCHEMES)}---|\n{rows}\n"
+
+
+def _cell(scheme: SchemeProfile, name: str) -> str:
+    value = getattr(scheme.reasons if hasattr(scheme.reasons, name) else scheme, name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if name == "amount_minor_max":
+        return str(Money(value, scheme.currency))
+    if name.endswith("_us_max"):
+        return f"{value / 1_000_000:g} s"
+    return str(value)
