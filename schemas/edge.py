@@ -50,7 +50,7 @@ _Document = bytes | Mapping[str, Any]
 
 _STRICT: Final = ConfigDict(strict=True, extra="forbid", ser_json_bytes="hex", val_json_bytes="hex")
 _adapters: Final[dict[type, TypeAdapter[Any]]] = {}
-_NAMES_SHOWN_MAX: Final = 40
+_NAME_LENGTH_MAX: Final = 40
 _TYPE: Final = "type"
 _RULES: Final = {
     "missing": ("missing", "is missing"),
@@ -173,10 +173,11 @@ def _fault_of(error: ErrorDetails) -> Fault:
 
 
 def _step(step: str | int) -> str:
-    """Return one step of a path; a name that is none of ours was chosen by who sent it, and is shown as any value."""
-    if isinstance(step, int) or (step.isidentifier() and step.isascii() and len(step) <= _NAMES_SHOWN_MAX):
+    """Return one step of a path: whole if it may be a field's name, else as any value that somebody else chose."""
+    if isinstance(step, int):
         return str(step)
-    return shown(step)
+    is_name = step.isascii() and step.replace("_", "").isalpha() and len(step) <= _NAME_LENGTH_MAX
+    return step if is_name else shown(step)
 
 
 def _invalid(message: str) -> InvalidEventError:

@@ -93,10 +93,14 @@ def test_bytes_are_hexadecimal_digits() -> None:
 
 
 def test_names_that_a_client_chose_are_shown_as_values_are() -> None:
-    reason = reason_of({"a\nforged line": 1, "DE89370400440532013000" * 4: 1, "transfer": {}})
+    reason = reason_of(
+        {"a\nforged line": 1, "DE89370400440532013000": 1, "x" * 99: 1, "purpose_code": 1, "transfer": {}}
+    )
 
     assert "'a\\nforg'...: is not known here" in reason.splitlines()
     assert "'DE8937'...: is not known here" in reason.splitlines()
+    assert "'xxxxxx'...: is not known here" in reason.splitlines()
+    assert "purpose_code: is not known here" in reason.splitlines()
 
 
 def test_hundreds_of_faults_are_told_in_a_few_lines() -> None:
