@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from demo.run import Demo
+from demo.run import WORKERS, Demo
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
@@ -31,8 +31,14 @@ class DemoUnderTest:
 
     @property
     def fleet(self) -> Fleet:
-        """The demo's processes, as long as it is not run to be changed."""
+        """The demo's processes; what they are to run can be changed before they do."""
         return self.demo.fleet
+
+    def take_snapshots_every(self, seconds: float) -> None:
+        """Let the workers take snapshots so often, and with them make their state durable."""
+        for name in WORKERS:
+            worker = self.fleet.member(name)
+            worker.settings = {**worker.settings, "PAYMENTS_WORKER_SNAPSHOT_SECONDS": str(seconds)}
 
     def run(self, meanwhile: Coroutine[None, None, None] | None = None) -> Report:
         """Run the demo to its end, and ``meanwhile`` beside it; return the demo's report."""

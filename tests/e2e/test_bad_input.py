@@ -103,6 +103,7 @@ def test_a_record_larger_than_a_stream_takes_is_refused_by_the_log(tmp_path: Pat
     log.close()
 
 
+@pytest.mark.slow
 def test_bad_input_is_parked_and_counted_and_the_payment_behind_it_settles(tmp_path: Path) -> None:
     plan = Plan(tmp_path, 2.0, 50.0, shards=2, seed=3, cycle_seconds=1.5)
     demo = DemoUnderTest(plan)

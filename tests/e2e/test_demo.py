@@ -23,7 +23,7 @@ from demo.run import Plan
 from tests.e2e.audit import assert_every_payment_ended_once, audit
 from tests.e2e.runs import LOOK_SECONDS, SECONDS_MAX
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PAYMENTS = Path(sys.executable).with_name("payments")
 ENDED_WELL, USAGE, COULD_NOT_BE_DONE = 0, 2, 3

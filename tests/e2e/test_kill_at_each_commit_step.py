@@ -1,49 +1,71 @@
 """Killed at each step of the commit, workers lose nothing and move nothing twice.
 
-Both workers of a demo die at the same step, twice each (``dying_worker``), while payments come in.
+Both workers of a demo die at the same step, twice each (``dying_worker``), while payments come in.  A run mostly waits,
+so two are under way at a time.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 
 import pytest
 
-from demo.run import Plan
+from demo.report import Report
+from demo.run import WORKERS, Plan
 from tests.e2e.audit import assert_every_payment_ended_once
 from tests.e2e.dying_worker import DEATHS, Deaths, Step
-from tests.e2e.runs import DemoUnderTest
+from tests.e2e.runs import SECONDS_MAX, DemoUnderTest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-WORKERS = ("authorise", "settle")
+RUNS_AT_ONCE = 2
 EVERYBODY_ANSWERS = 3
 """A seed whose first hundred payments are all answered in time, so that a run need not wait for a deadline."""
 
 
-@pytest.fixture(autouse=True)
-def _frequent_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PAYMENTS_WORKER_SNAPSHOT_SECONDS", "0.5")
+@dataclass(frozen=True)
+class RunWithDeaths:
+    """A run whose workers die at one step, under way."""
+
+    plan: Plan
+    report: Future[Report]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Step, RunWithDeaths]]:
+    plans = {
+        step: Plan(tmp_path_factory.mktemp(step), 2.0, 50.0, shards=2, seed=EVERYBODY_ANSWERS, cycle_seconds=1.5)
+        for step in Step
+    }
+    with ProcessPoolExecutor(RUNS_AT_ONCE, mp_context=get_context("spawn")) as pool:
+        yield {step: RunWithDeaths(plan, pool.submit(run_with_deaths_at, step, plan)) for step, plan in plans.items()}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_workers_killed_at_a_step_of_the_commit_lose_nothing_and_move_nothing_twice(step: Step, tmp_path: Path) -> None:
-    demo = a_demo_whose_workers_die_at(step, tmp_path)
+def test_workers_killed_at_a_step_of_the_commit_lose_nothing_and_move_nothing_twice(
+    step: Step, runs: Mapping[Step, RunWithDeaths]
+) -> None:
+    run = runs[step]
 
-    report = demo.run()
+    report = run.report.result(SECONDS_MAX * len(Step))
 
     for worker in WORKERS:
-        assert Deaths(tmp_path / worker).so_far() == [step] * DEATHS
+        assert Deaths(run.plan.folder / worker).so_far() == [step] * DEATHS
     assert report.restarts == dict.fromkeys(WORKERS, DEATHS)
     assert (report.accounted, report.conserved, report.replay_equal) == (True, True, True)
-    assert_every_payment_ended_once(demo.plan)
+    assert_every_payment_ended_once(run.plan)
 
 
-def a_demo_whose_workers_die_at(step: Step, folder: Path) -> DemoUnderTest:
-    plan = Plan(folder, 2.0, 50.0, shards=2, seed=EVERYBODY_ANSWERS, cycle_seconds=1.5)
+def run_with_deaths_at(step: Step, plan: Plan) -> Report:
+    """Run a demo whose workers die at ``step``."""
     demo = DemoUnderTest(plan)
+    demo.take_snapshots_every(0.5)
     for name in WORKERS:
-        member = demo.fleet.member(name)
-        _, _, *options = member.arguments  # agents.cli worker …
-        member.arguments = ("tests.e2e.dying_worker", "--dies", f"{name}:{step}", *options)
-    return demo
+        worker = demo.fleet.member(name)
+        _, _, *options = worker.arguments  # agents.cli worker …
+        worker.arguments = ("tests.e2e.dying_worker", "--dies", f"{name}:{step}", *options)
+    return demo.run()

@@ -20,19 +20,19 @@ from demo.run import WORKERS, Plan
 from tests.e2e.audit import assert_every_payment_ended_once
 from tests.e2e.runs import DemoUnderTest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 KILLS_OF_EACH = 4
 SECONDS_BETWEEN_KILLS = (0.3, 1.1)
 
 
-def test_nothing_is_lost_or_happens_twice_whatever_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PAYMENTS_WORKER_SNAPSHOT_SECONDS", "1")
+def test_nothing_is_lost_or_happens_twice_whatever_is_killed(tmp_path: Path) -> None:
     demo = DemoUnderTest(Plan(tmp_path, 15.0, 100.0, shards=4, seed=1))
+    demo.take_snapshots_every(1.0)
 
     report = demo.run(kill_everybody_often(demo, Random(1)))
 
-    assert report.restarts == {member.name: KILLS_OF_EACH for member in demo.fleet.members}
+    assert report.restarts.keys() == {member.name for member in demo.fleet.members}
     assert sum(report.restarts.values()) >= 20
     assert (report.accounted, report.conserved, report.replay_equal) == (True, True, True)
     assert_every_payment_ended_once(demo.plan)
@@ -61,17 +61,19 @@ class KilledWhenToldToStop(Fleet):
 
 
 async def kill_everybody_often(demo: DemoUnderTest, draws: Random) -> None:
-    """Kill members of the demo from the first settlement on, each as often as the others."""
+    """Kill members of the demo from the first settlement on, each as often as the others unless it has ended."""
     victims = demo.fleet.members * KILLS_OF_EACH
     draws.shuffle(victims)
     await demo.until(lambda: demo.settled > 0)
     for victim in victims:
         await asyncio.sleep(draws.uniform(*SECONDS_BETWEEN_KILLS))
-        await demo.until(lambda: victim.return_code is None)  # noqa: B023 - awaited at once
-        kill(victim, demo.plan.folder)
+        await demo.until(lambda: victim.done or victim.return_code is None)  # noqa: B023 - awaited at once
+        if not victim.done:
+            kill(victim, demo.plan.folder)
 
 
 def kill(victim: Member, folder: Path) -> None:
+    """Kill a process; every second time a worker's disk is lost with it, unless it had written nothing yet."""
     victim.kill()
     if victim.name in WORKERS and victim.restarts % 2:
-        shutil.rmtree(folder / victim.name / "state", ignore_errors=True)  # it may not have come so far
+        shutil.rmtree(folder / victim.name / "state", ignore_errors=True)
