@@ -7,6 +7,7 @@ function that returns what to show; it runs in this thread, so it only reads.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -69,6 +70,11 @@ class _Pages:
 
 class _Handler(BaseHTTPRequestHandler):
     pages: _Pages
+
+    def handle(self) -> None:
+        """Answer; whoever asked may not have waited, and that is no failure of ours."""
+        with suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         status, content_type, body = self.pages.get(self.path.partition("?")[0])
