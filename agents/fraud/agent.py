@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agents.directory import Directory
 from agents.fraud.account import Account, AccountCodec, fingerprint, moved_to_front, place_of
-from agents.fraud.features import features_of
+from agents.fraud.features import Features, features_of
 from agents.fraud.payee_risk import RiskyPayees, step_of, to_be_told
-from agents.fraud.scorecard import BLOCK, REVIEW, Verdict, score
+from agents.fraud.scorecard import BLOCK, REVIEW, reasons, score
 from agents.fraud.windows import (
     COUNTED_MINOR_MAX,
     NEW_PAYEES,
@@ -88,11 +88,12 @@ class Fraud:
         place = place_of(account.payees, payee_fingerprint)
         own_step = step_of(account, now_us)
         payee_step = self._risky_payees.step_of(payee, payee_fingerprint, now_us)
-        verdict = score(features_of(account, amount_minor, now_us, place < 0, own_step, payee_step))
+        features = features_of(account, amount_minor, now_us, place < 0, own_step, payee_step)
+        points = score(features)
         counters = account.windows.counters
         counters[ORDERS] += 1
         account.seen_us = now_us
-        goes = verdict.score < REVIEW or _lets_go(transfer, route.scheme, verdict, ctx)
+        goes = points < REVIEW or _lets_go(transfer, route.scheme, features, points, ctx)
         if goes:
             counters[PAYMENTS_OUT] += 1
             counters[SUM_OUT] += amount_minor
@@ -102,7 +103,7 @@ class Fraud:
             if own_step:
                 self._tell_own_risk(account, transfer.debtor.account, ctx)
         self._accounts.put(account, currency)
-        return PaymentScored(transfer, route, verdict.score) if goes else None
+        return PaymentScored(transfer, route, points) if goes else None
 
     def learn_credit(self, credited: AccountCredited, ctx: Context) -> None:
         """Add a credit to the payee side of the account."""
@@ -141,13 +142,13 @@ class Fraud:
                 ctx.broadcast(PAYMENTS, told)
 
 
-def _lets_go(transfer: CreditTransfer, scheme: SchemeProfile, verdict: Verdict, ctx: Context) -> bool:
+def _lets_go(transfer: CreditTransfer, scheme: SchemeProfile, features: Features, points: int, ctx: Context) -> bool:
     """Refuse or hold an order with a high score, or say that it goes all the same."""
-    if verdict.score >= BLOCK:
-        refuse(transfer, scheme.reasons.suspected_fraud, verdict.reasons, ctx)
+    if points >= BLOCK:
+        refuse(transfer, scheme.reasons.suspected_fraud, reasons(features), ctx)
         return False
     if scheme.may_hold:
-        held = PaymentHeld(transfer.payment_id, verdict.score, verdict.reasons, transfer.accepted_us)
+        held = PaymentHeld(transfer.payment_id, points, reasons(features), transfer.accepted_us)
         ctx.emit(OUTCOMES, transfer.debtor.account, held)
         return False
     return True

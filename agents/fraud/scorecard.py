@@ -5,7 +5,8 @@ most points are the reasons, three at most: a person who reviews an order, or ex
 that.  Only integers, no state, no learning: the same features always give the same score and the same reasons.
 
 No single line reaches ``BLOCK``, and a busy account alone does not reach ``REVIEW``: a payroll run, a rent collector
-and a first day all look busy.  A learned model takes the card's place behind the same ``score``.
+and a first day all look busy.  A learned model takes the card's place behind the same ``score`` and ``reasons``; the
+second is asked only when somebody will read the answer.
 """
 
 from __future__ import annotations
@@ -44,33 +45,29 @@ CARD: Final = (
 )
 
 
-class Verdict(NamedTuple):
-    """The score, 0 to 10,000, and the codes of what contributed most, the most first."""
-
-    score: int
-    reasons: tuple[str, ...]
-
-
-_NOTHING = Verdict(0, ())
-_COMPILED = tuple(
-    (Features._fields.index(line.feature), line.steps[0][0], tuple(reversed(line.steps)), line.reason) for line in CARD
+_NEVER = (1 << 63, ())
+_LINES = {line.feature: line for line in CARD}
+_STEPS = tuple(
+    (line.steps[0][0], tuple(reversed(line.steps))) if (line := _LINES.get(feature)) else _NEVER
+    for feature in Features._fields
 )
+"""By feature: the least value that gets points, and the steps, the highest first."""
 
 
-def score(features: Features) -> Verdict:
-    """Return what the card makes of ``features``."""
-    points = None
-    for index, least, falling_steps, reason in _COMPILED:
-        value = features[index]
+def score(features: Features) -> int:
+    """Return what the card makes of ``features``, 0 to ``SCORE_MAX``."""
+    total = 0
+    for value, (least, falling_steps) in zip(features, _STEPS, strict=True):
         if value >= least:
-            if points is None:
-                points = []
-            points.append((_points(value, falling_steps), reason))
-    if points is None:
-        return _NOTHING
-    total = min(sum(given for given, _ in points), SCORE_MAX)
-    points.sort(key=_most_first)  # stable: of equal ones the card's order decides
-    return Verdict(total, tuple(reason for _, reason in points[:REASONS_MAX]))
+            total += _points(value, falling_steps)
+    return min(total, SCORE_MAX)
+
+
+def reasons(features: Features) -> tuple[str, ...]:
+    """Return the codes of what gave the most points, the most first; of equal ones the card's order decides."""
+    given = [(_points(getattr(features, line.feature), line.steps[::-1]), line.reason) for line in CARD]
+    given.sort(key=_most_first)
+    return tuple(reason for points, reason in given[:REASONS_MAX] if points)
 
 
 def _most_first(given: tuple[int, str]) -> int:
