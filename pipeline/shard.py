@@ -23,7 +23,7 @@ from pipeline.kernel import audit_chain, keys, system_events
 from pipeline.kernel.agent import Context, Output, Stage
 from pipeline.kernel.cycles import Cycles, Marker
 from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, decode
-from pipeline.kernel.hashrange import HashRange
+from pipeline.kernel.hashrange import HashRange, missing_from
 from pipeline.kernel.position import LAST_SUB_SEQUENCE, Position
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
 from pipeline.kernel.tables import NO_VERSION, Changes, Dropped, Scope, Tables
@@ -102,6 +102,9 @@ class Shard:
         self._timers = Timers(store)
         self._watermarks = Watermarks(store)
         self._cycles = Cycles(store)
+        for parts in (self._watermarks.pieces, self._cycles.ranges):
+            if missing_from(meta.hash_range, parts):
+                raise InvariantViolation(f"{meta.source}: the state has rows for a part of {meta.hash_range} only")
         self._context = Context(stage, self._source, self._scope, self._timers, self._cycles)
         self._first, self._last = meta.first, meta.last
         self._activate(meta.behaviour)

@@ -61,13 +61,14 @@ class Cycles:
             int.from_bytes(row[1:], "big"): int.from_bytes(at, "big")
             for row, at in store.scan(keys.CUT_OFF, keys.after_prefix(keys.CUT_OFF))
         }
-        self._ranges: list[HashRange] = []
+        self.ranges: list[HashRange] = []
+        """Our own ranges, which close cycles one by one."""
         self._closed: list[int] = []
         for row, data in store.scan(keys.CLOSED, keys.after_prefix(keys.CLOSED)):
             last, closed = decode_closed(data)
-            self._ranges.append(HashRange.from_bytes(row[1:], last))
+            self.ranges.append(HashRange.from_bytes(row[1:], last))
             self._closed.append(closed)
-        self._firsts = [own.first_bytes for own in self._ranges]
+        self._firsts = [own.first_bytes for own in self.ranges]
         self._coverage = {
             row[1:]: msgspec.msgpack.decode(data, type=Coverage)
             for row, data in store.scan(keys.COVERAGE, keys.after_prefix(keys.COVERAGE))
@@ -101,7 +102,7 @@ class Cycles:
     def pass_cut_offs(self, now_us: int) -> list[Marker]:
         """Close what is due by ``now_us`` and return the markers to broadcast, in cycle order."""
         markers = []
-        for number, own in enumerate(self._ranges):
+        for number, own in enumerate(self.ranges):
             while self._cut_offs.get(self._closed[number] + 1, _NEVER) <= now_us:
                 self._closed[number] += 1
                 markers.append(Marker(self._closed[number], own))
