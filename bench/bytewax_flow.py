@@ -1,11 +1,11 @@
 """The same agents run by bytewax: the same records from the same log, recovery on, one core.
 
-    log ── a batch ──> decode, key by the debtor's account ──> agents, stateful by key ──> gather ── a batch ──> log
+    log ── a batch ──> decode, key by the debtor's account ──> agents, stateful by key ── a batch ──> log
 
-What bytewax is given: batches as large as ours, outputs gathered until there are as many as a batch has before they are
-appended and synced, values that stay decoded between its backups, and neither an audit chain nor watermarks to keep.
-What it does with the state is its own way: every ten seconds the state of each key that was touched since is pickled
-into its recovery store.  After a crash it goes on from there, and puts out again what it had put out since.
+What bytewax is given: batches as large as ours, which it hands on whole, so that outputs are appended and synced as
+many at once as ours are; values that stay decoded between its backups; and neither an audit chain nor watermarks to
+keep.  What it does with the state is its own way: every ten seconds the state of each key that was touched since is
+pickled into its recovery store.  After a crash it goes on from there, and puts out again what it had put out since.
 
     python -m bench.bytewax_flow PREPARED SCRATCH
 
@@ -174,28 +174,17 @@ class _Account(StatefulBatchLogic):  # type: ignore[misc]
 
 
 class _Appender(StatefulSinkPartition):  # type: ignore[misc]
-    """The one partition of the sink: gathers outputs, and appends all it has before bytewax takes a backup."""
+    """The one partition of the sink.  What it is given is on disk when it returns, so it has no state of its own."""
 
     def __init__(self, publisher: Publisher, runner: asyncio.Runner) -> None:
         self._publisher = publisher
         self._runner = runner
-        self._gathered: list[Output] = []
 
     def write_batch(self, values: list[Output]) -> None:
-        self._gathered += values
-        if len(self._gathered) >= _BATCH:
-            self._append()
+        self._runner.run(self._publisher.publish(values))
 
     def snapshot(self) -> None:
-        self._append()
-
-    def close(self) -> None:
-        self._append()
-
-    def _append(self) -> None:
-        """Return when what was gathered is on disk."""
-        gathered, self._gathered = self._gathered, []
-        self._runner.run(self._publisher.publish(gathered))
+        return None
 
 
 class _Outputs(FixedPartitionedSink):  # type: ignore[misc]

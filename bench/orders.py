@@ -20,8 +20,8 @@ from pipeline.kernel.hashrange import FULL_RANGE, hash_key
 from schemas.events import CreditTransfer, ParticipantListed, Party, PaymentSubmitted
 from schemas.money import Money
 
-START_US: Final = 1_764_000_000_000_000
-"""When the first order is accepted."""
+START_US: Final = 1_700_000_000_000_000
+"""When the first order is accepted: long ago, since an order from the future is refused."""
 DAY_US: Final = 86_400_000_000
 ORDERS_A_DAY: Final = 4
 """Of an account, on average."""

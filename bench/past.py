@@ -51,6 +51,8 @@ class Past:
         self._scope = Scope(START_US - _HORIZON_US)
         self._tables = Tables(self._scope, store, cached_per_table=0)
         self._months: dict[tuple[int, int], Windows] = {}
+        payers = random.Random(0)
+        self._payers = [payers.randbytes(REMEMBERED_MAX * FINGERPRINT_BYTES) for _ in range(_MONTHS_PER_PACE)]
 
     def open_accounts(self, numbers: Iterable[int]) -> None:
         """Write the state of the accounts of these numbers."""
@@ -80,7 +82,7 @@ class Past:
         account.seen_us = START_US - int(DAY_US / pace)
         contacts = (self._orders.contact(number, contact) for contact in range(CONTACTS))
         account.payees = b"".join(fingerprint(token(contact)) for contact in contacts)
-        account.payers = random.Random(number % _MONTHS_PER_PACE).randbytes(REMEMBERED_MAX * FINGERPRINT_BYTES)
+        account.payers = self._payers[number % _MONTHS_PER_PACE]
         account.windows = self._month(int(2 * log2(pace)), number % _MONTHS_PER_PACE)
         return account
 

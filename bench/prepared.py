@@ -111,7 +111,7 @@ async def _append(log: LocalLog, orders: Orders, payments: int) -> tuple[ShardDe
 def _shown(numbers: range, what: str) -> Iterable[int]:
     """Return ``numbers``, and show on stderr how far the loop over them has come."""
     console = Console(stderr=True)
-    return track(numbers, f"writing {what}", console=console, transient=True)
+    return track(numbers, f"writing {what}", console=console, transient=True, disable=not console.is_terminal)
 
 
 def _wait_until_at_rest() -> None:
