@@ -9,14 +9,13 @@ The claim is committed together with everything that the order causes, so neithe
 
 Claims are forgotten, so an order must never be taken in after its claim may be gone:
 
-    accepted_us        claimed at          forgotten at the earliest at
-        |----------------->|------------------------------------->|
-        |  at most AHEAD_US_MAX before acceptance                 claimed + CLAIMS_REACH_US + AHEAD_US_MAX
-        |----------------------------------------->| refused from here on: accepted + CLAIMS_REACH_US
+    claimed   not before  accepted - AHEAD_US_MAX                         what comes earlier is parked
+    gone      not before  claimed + CLAIMS_REACH_US + AHEAD_US_MAX        a generation of claims
+    refused   from        accepted + CLAIMS_REACH_US on                   which is not after it is gone
 
-An order that is older than that is refused: whether it was executed is not known any more, and it may have been.  One
-that was accepted further ahead of the shard's time than AHEAD_US_MAX is parked: no clock gives such an order, and a
-claim on it would be forgotten while the order is still young.
+A claim that is still there answers first.  Where there is none, an order that is too old is refused: whether it was
+executed is not known any more, and it may have been.  One that was accepted further ahead of the shard's time than
+AHEAD_US_MAX is parked: no clock gives such an order, and a claim on it would be forgotten while the order is young.
 """
 
 from __future__ import annotations
