@@ -13,7 +13,7 @@ from tests.simulation.world import Engine, World, finished
 
 SEEDS = 100
 PAYMENTS = 60
-SEEDS_TO_CATCH_A_BROKEN_RULE = 60
+SEEDS_TO_CATCH_A_BROKEN_RULE = 100
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
