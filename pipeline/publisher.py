@@ -24,7 +24,7 @@ from pipeline.kernel.hashrange import HashRange
 from pipeline.ports import Entry, Landed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline.kernel.agent import Output
     from pipeline.ports import Clock, Log, ShardDescription
@@ -59,9 +59,11 @@ class _ShardMap:
 class Publisher:
     """Publishes for one source shard; batches of one source must not overlap."""
 
-    def __init__(self, log: Log, clock: Clock) -> None:
+    def __init__(self, log: Log, clock: Clock, tell_refused: Callable[[str, str], None] | None = None) -> None:
+        """Publish to ``log``; ``tell_refused`` hears of each entry put in vain: its stream, and the log's reason."""
         self._log = log
         self._clock = clock
+        self._tell_refused = tell_refused
         self._maps: dict[str, _ShardMap] = {}
 
     async def publish(self, outputs: Sequence[Output]) -> None:
@@ -85,6 +87,8 @@ class Publisher:
                 if not isinstance(result, Landed):
                     refused = True
                     rest += portions[number]
+                    if self._tell_refused is not None:
+                        self._tell_refused(stream, result.reason)
                 elif result.shard_id != shards.ids[number]:
                     rest += await self._left_over(stream, portions[number], result.shard_id)
             todo = sorted(rest)

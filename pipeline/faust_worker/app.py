@@ -136,6 +136,7 @@ class ShardBatchApp(faust.App):
         async def work(batches: StreamT[ShardBatch]) -> None:
             async for batch in batches:
                 await process(batch)
+                del batch  # see BatchStream
 
         self.agent(self.topic(stage.source_stream), name=stage.name, concurrency=at_once_max)(work)
 

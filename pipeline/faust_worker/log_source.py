@@ -18,6 +18,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from pipeline.faust_worker import interpreter
 from pipeline.faust_worker.batches import ShardBatch
 from pipeline.observe.logging import about
 from pipeline.restore import ParentsNotEndedError
@@ -89,20 +90,17 @@ class LogSource:
 
     async def _ready(self, stage: Stage) -> list[ShardDescription]:
         """Return the shards that are not followed yet and whose parents are over, unless they are over themselves."""
+        shards = {shard.shard_id: shard for shard in await self._log.shards(stage.source_stream)}
         ready = []
-        for shard in await self._log.shards(stage.source_stream):
+        for shard in shards.values():
             if self._wanted is not None and shard.shard_id not in self._wanted:
                 continue
             if (stage.name, shard.shard_id) in self._followed or await self._is_over(stage, shard):
                 continue
-            if await self._parents_over(stage, shard):
+            parents = [shards[parent] for parent in shard.parents if parent in shards]
+            if all([await self._is_over(stage, parent) for parent in parents]):
                 ready.append(shard)
         return ready
-
-    async def _parents_over(self, stage: Stage, shard: ShardDescription) -> bool:
-        kept = {kept.shard_id: kept for kept in await self._log.shards(stage.source_stream)}
-        parents = [kept[parent] for parent in shard.parents if parent in kept]
-        return all([await self._is_over(stage, parent) for parent in parents])
 
     async def _is_over(self, stage: Stage, shard: ShardDescription) -> bool:
         """Say whether a shard was read to its end; only a closed one can have been."""
@@ -123,6 +121,8 @@ class LogSource:
         _log.info("shard taken over at %s", owned.shard.position, extra=fields)
         if await self._read(owned, deliver):
             await self._shards.give_up(owned)
+            del owned
+            interpreter.forget_shard()
             _log.info("shard read to its end", extra=fields)
             self._shard_ended.set()
 

@@ -1,4 +1,4 @@
-"""The process around a worker: signals, the deadline for stopping, exit codes, the garbage collector.
+"""The process around a worker: signals, the deadline for stopping, exit codes.
 
     0  stopped in order after SIGTERM or SIGINT: every batch in hand committed, a snapshot of every shard
     1  a batch raised: nothing of it was committed or acknowledged
@@ -12,7 +12,6 @@ loses nothing: what was not committed is read again.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
+from pipeline.faust_worker import interpreter
 from pipeline.faust_worker.errors import ShardFailedError
 from pipeline.observe.health import ObservationServer
 from pipeline.observe.logging import about
@@ -64,8 +64,7 @@ async def _run(make: Callable[[], Worker], settings: Settings, metrics: Metrics)
     _in_thread(_await_signal, asyncio.get_running_loop(), stop, seconds_max)
     worker = make()
     observation = _observe(worker, metrics, settings)
-    gc.collect()
-    gc.freeze()  # what was imported stays: the collector need not look at it again
+    interpreter.prepare()
     try:
         await _run_until(stop, worker)
     finally:

@@ -7,14 +7,19 @@ shard's memory ahead of its state: the shard is marked failed, is never used aga
 from __future__ import annotations
 
 import asyncio
+import logging
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pipeline.faust_worker.errors import ShardFailedError
 from pipeline.faust_worker.shard_meter import MeteredPublisher, ShardMeter
+from pipeline.observe import metric_defs as defs
+from pipeline.observe.logging import about
 from pipeline.publisher import Publisher
 from pipeline.restore import Restorer
 from pipeline.shard import Shard
+from pipeline.state.digest import FileDigests
 
 if TYPE_CHECKING:
     from pipeline.faust_worker.batches import ShardBatch
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from pipeline.observe.metrics import Metrics
     from pipeline.ports import ShardDescription
 
+_log = logging.getLogger(__name__)
+
 
 class OwnedShard:
     """A shard of a stage in this worker's hands."""
@@ -34,6 +41,7 @@ class OwnedShard:
         "behind_records",
         "behind_us",
         "description",
+        "digests",
         "failed",
         "meter",
         "progressed_us",
@@ -63,6 +71,8 @@ class OwnedShard:
         """User records in the log behind the last batch, and how much younger the newest is."""
         self.behind_us = 0
         self.snapshot_due_us = 0
+        self.digests = FileDigests()
+        """Of the files of its last snapshot."""
         self.failed = False
 
     @property
@@ -134,10 +144,19 @@ class Shards:
         ports, metrics, shard_id = self._ports, self._metrics, description.shard_id
         restorer = Restorer(stage, ports.log, ports.stores, ports.snapshots, ports.scratch)
         store = asyncio.run(restorer.restore(description))
-        publisher = MeteredPublisher(Publisher(ports.log, ports.clock))
+        tell_refused = partial(self._tell_refused, stage.name, shard_id)
+        publisher = MeteredPublisher(Publisher(ports.log, ports.clock, tell_refused))
         shard = Shard(stage, store, publisher, self._cached_rows)
         meter = ShardMeter(metrics, shard, shard_id, publisher)
         return OwnedShard(description, shard, publisher, meter, self._make_application_meter(metrics, shard, shard_id))
+
+    def _tell_refused(self, stage: str, shard_id: str, stream: str, reason: str) -> None:
+        self._metrics.counter(defs.REFUSED, stage, shard_id).inc()
+        _log.warning(
+            "the log did not take an output, it is put again: %s",
+            reason,
+            extra=about(stage=stage, shard=shard_id, destination=stream),
+        )
 
     async def _take_in(self, owned: OwnedShard, batch: ShardBatch) -> None:
         owned.publisher.forget()

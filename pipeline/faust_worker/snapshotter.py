@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from pipeline.observe import metric_defs as defs
 from pipeline.observe.logging import about
 from pipeline.restore import take_snapshot
-from pipeline.state.digest import FileDigests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -42,7 +41,6 @@ class Snapshotter:
         self._period_us = round(settings.snapshot_seconds * _US_PER_SECOND)
         self._retry_us = round(settings.snapshot_retry_seconds * _US_PER_SECOND)
         self._metrics = metrics
-        self._digests: dict[str, FileDigests] = {}
         self._one_at_a_time = asyncio.Lock()
 
     def schedule(self, owned: OwnedShard) -> None:
@@ -52,12 +50,15 @@ class Snapshotter:
     async def run(self, owned: Callable[[], Sequence[OwnedShard]]) -> None:
         """Take a snapshot of each owned shard whenever it is due."""
         while True:
-            shards = owned()
-            due = min(shards, key=lambda shard: shard.snapshot_due_us, default=None)
-            if due is None or due.snapshot_due_us > self._clock.now_us():
+            if not await self._take_what_is_due(owned()):
                 await self._clock.sleep(min(1.0, self._period_us / _US_PER_SECOND))
-            else:
-                await self.try_to_take(due)
+
+    async def _take_what_is_due(self, shards: Sequence[OwnedShard]) -> bool:
+        due = min(shards, key=lambda shard: shard.snapshot_due_us, default=None)
+        if due is None or due.snapshot_due_us > self._clock.now_us():
+            return False
+        await self.try_to_take(due)
+        return True
 
     async def try_to_take(self, owned: OwnedShard) -> bool:
         """Take a snapshot; say whether that went well, and tell and count if it did not."""
@@ -86,9 +87,8 @@ class Snapshotter:
             started = perf_counter()
             folder = self._scratch / f"snapshot-{owned.stage.name}-{owned.shard_id}"
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            digests = self._digests.setdefault(str(owned), FileDigests())
             try:
-                await take_snapshot(owned.shard, self._stores, self._snapshots, folder, digests)
+                await take_snapshot(owned.shard, self._stores, self._snapshots, folder, owned.digests)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             await self._snapshots.retire(owned.stage.name, owned.shard_id)

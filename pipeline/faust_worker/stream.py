@@ -41,6 +41,7 @@ class BatchStream(faust.Stream):  # type: ignore[type-arg]  # generic only to th
                 yield cast("ShardBatch", event.value)
                 self.current_event = None
                 event.ack()
+                del event  # while this waits for the next one, a shard may be given up
         except StopAsyncIteration:
             return  # how Faust tells an agent to stop
         finally:

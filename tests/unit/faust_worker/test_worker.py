@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,25 @@ def test_a_split_and_a_merge_keep_the_order_of_every_key(testbed: WorkerUnderTes
         assert downstream.repeats == 0
         ended = [(await testbed.snapshots.manifests("count", shard))[0].ended for shard in (FIRST, SECOND, THIRD)]
         assert ended == [True, True, True]
+
+    asyncio.run(scenario())
+
+
+def test_a_shard_that_was_given_up_leaves_no_memory_behind(testbed: WorkerUnderTest) -> None:
+    async def scenario() -> None:
+        await create_streams(testbed.log, 1)
+        async with testbed.running(snapshot_seconds=0.01):
+            await testbed.until_owned(FIRST)
+            await testbed.say(("k", "one"))
+            await testbed.until_counted({"k": 1})
+            parent = weakref.ref(testbed.owned()[FIRST].shard)
+            await testbed.log.split(SOURCE, FIRST, LAST_HASH // 3)
+            await testbed.until_owned(SECOND, THIRD)
+
+            async def gone() -> bool:
+                return parent() is None
+
+            await eventually(gone)
 
     asyncio.run(scenario())
 
@@ -268,6 +288,27 @@ def test_shards_proceed_while_one_waits_for_its_outputs_to_be_stored(testbed: Wo
             assert "stuck" not in (await testbed.downstream()).counts
             log.unstuck.set()
             await testbed.until_counted({"stuck": 1})
+
+    asyncio.run(scenario())
+
+
+def test_outputs_that_the_log_refuses_are_put_again_and_counted(testbed: WorkerUnderTest) -> None:
+    class FullForAWhile(MemoryLog):
+        refusals = 0
+
+        async def put_records(self, stream: str, entries: Sequence[Entry]) -> Sequence[Landed | Refused]:
+            if stream == DESTINATION and self.refusals < 3:
+                self.refusals += 1
+                return [Refused("the disk is full")] * len(entries)
+            return await super().put_records(stream, entries)
+
+    async def scenario() -> None:
+        testbed.log = FullForAWhile(testbed.clock, "log-1")
+        await create_streams(testbed.log, 1)
+        async with testbed.running():
+            await testbed.say(("k", "one"))
+            await testbed.until_counted({"k": 1})
+        assert testbed.sample("pipeline_refused_entries_total", stage="count", shard=FIRST) == 3
 
     asyncio.run(scenario())
 
