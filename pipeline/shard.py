@@ -22,7 +22,7 @@ from pipeline.errors import InvariantViolation, Poison, UnknownBehaviourError
 from pipeline.kernel import audit_chain, keys, system_events
 from pipeline.kernel.agent import Context, Output, Stage
 from pipeline.kernel.cycles import Cycles, Marker
-from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, decode
+from pipeline.kernel.envelope import BODY_BYTES_MAX, FROM_EDGE, FROM_SHARD, Envelope, decode
 from pipeline.kernel.hashrange import HashRange, missing_from
 from pipeline.kernel.position import LAST_SUB_SEQUENCE, Position
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
@@ -272,6 +272,8 @@ class Shard:
 
     def _handle(self, envelope: Envelope, pieces: Sequence[HashRange]) -> None:
         kind = envelope.kind
+        if len(envelope.body) > BODY_BYTES_MAX:
+            raise Poison(f"a body of {len(envelope.body)} bytes is larger than {BODY_BYTES_MAX}")
         if kind >= FIRST_APPLICATION_KIND:
             try:
                 event = self.stage.codec.decode(kind, envelope.version, envelope.body)

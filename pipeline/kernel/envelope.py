@@ -4,7 +4,7 @@ The header says what the body is (kind and version), when it happened, which has
 comes from: a shard's lineage, or an edge (producer, epoch, counter).  Nothing in it needs the body to be understood,
 so that a reader can drop, deduplicate or park a record whatever it carries.
 
-A stage takes records up to ``RECORD_BYTES_MAX``, half of what a log takes: so what it sends on because of one, or keeps
+A stage handles bodies up to ``BODY_BYTES_MAX``, half of what a log takes: so what it sends on because of one, or keeps
 of it when it parks it, still fits into a log.
 """
 
@@ -19,7 +19,7 @@ FORMAT = 1
 FROM_EDGE = 0
 FROM_SHARD = 1
 SOURCE_BYTES_MAX = 255
-RECORD_BYTES_MAX = 1 << 19
+BODY_BYTES_MAX = 1 << 19
 
 _HEADER = Struct(">BBHHHq16s16s24s")
 _ADDRESS_OFFSET = 16
@@ -75,8 +75,6 @@ def decode(record: bytes) -> Envelope:
         raise Poison(f"a record of {len(record)} bytes is shorter than an envelope's header") from None
     if form != FORMAT or origin > FROM_SHARD:
         raise Poison(f"unknown envelope format {form} or origin {origin}")
-    if len(record) > RECORD_BYTES_MAX:
-        raise Poison(f"a record of {len(record)} bytes is larger than {RECORD_BYTES_MAX}")
     end = HEADER_BYTES + source_bytes
     if end > len(record) or source_bytes > SOURCE_BYTES_MAX:
         raise Poison("the envelope's source is longer than the record or its limit")

@@ -12,7 +12,7 @@ from pipeline.errors import InvariantViolation, UnknownBehaviourError
 from pipeline.kernel import keys
 from pipeline.kernel.agent import OUTPUT_BYTES_MAX, PARKED_BYTES_MAX, REASON_CHARACTERS_MAX, Output
 from pipeline.kernel.cycles import encode_closed
-from pipeline.kernel.envelope import RECORD_BYTES_MAX, Envelope, decode, encode
+from pipeline.kernel.envelope import BODY_BYTES_MAX, Envelope, decode, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
 from pipeline.kernel.position import Position, Source
 from pipeline.kernel.system_events import BehaviourActivated, CycleClosed, Parked, SourceEnded, Tick
@@ -204,15 +204,16 @@ def test_a_parked_record_is_one_that_a_stage_would_take(diary: StageUnderTest) -
     diary.feed_bytes(bytes(PARKED_BYTES_MAX))
 
     (output,) = outputs_to(diary, PARKED)
-    assert len(output.record) <= RECORD_BYTES_MAX
+    assert len(decode(output.record).body) <= BODY_BYTES_MAX
 
 
-def test_a_record_larger_than_a_stage_takes_is_parked(diary: StageUnderTest) -> None:
-    record = diary.record("k", Noted("x" * RECORD_BYTES_MAX))
+def test_a_body_larger_than_a_stage_takes_is_parked_once(diary: StageUnderTest) -> None:
+    record = sent_by("shard-0", 7, changed(diary.record("k", Noted("a")), body=bytes(BODY_BYTES_MAX + 1)))
 
     diary.feed_bytes(record)
+    diary.feed_bytes(record)
 
-    assert [parked.reason for parked in parked_by(diary)] == [f"a record of {len(record)} bytes is larger than 524288"]
+    assert [parked.reason for parked in parked_by(diary)] == ["a body of 524289 bytes is larger than 524288"]
 
 
 # ------------------------------------------------------------------------------------------------------- invariants

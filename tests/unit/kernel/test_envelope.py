@@ -11,7 +11,6 @@ from pipeline.kernel.envelope import (
     FROM_EDGE,
     FROM_SHARD,
     HEADER_BYTES,
-    RECORD_BYTES_MAX,
     SOURCE_BYTES_MAX,
     Envelope,
     decode,
@@ -89,16 +88,6 @@ def test_an_address_that_ends_before_it_begins_is_poison(envelope: Envelope, one
 @given(st.tuples(sixty_four_bits, sixty_four_bits), st.tuples(sixty_four_bits, sixty_four_bits))
 def test_what_an_edge_sends_sorts_by_epoch_and_then_by_counter(one: tuple[int, int], other: tuple[int, int]) -> None:
     assert (one < other) == (edge_lineage(*one) < edge_lineage(*other))
-
-
-def test_a_record_up_to_the_limit_is_an_envelope_and_one_byte_more_is_poison() -> None:
-    largest = Envelope(
-        FROM_EDGE, 256, 1, 0, bytes(16), bytes(16), bytes(24), b"", bytes(RECORD_BYTES_MAX - HEADER_BYTES)
-    )
-
-    assert decode(encode(largest)) == largest
-    with pytest.raises(Poison, match="larger than 524288"):
-        decode(encode(largest) + b"x")
 
 
 def test_a_source_longer_than_its_limit_is_refused() -> None:
