@@ -14,7 +14,6 @@ shares are good, its total is not.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +28,7 @@ from bench.measurement import Measurement, Spent, now, pin_to_one_core, resident
 from bench.parts import WatchedStore, watched_engine, watched_stage
 from bench.prepared import Prepared, copy_prepared, rocks_stores
 from bench.stopwatch import Stopwatch
+from pipeline.faust_worker import interpreter
 from pipeline.ports import Log, Record, StateStore
 from pipeline.publisher import Publisher
 from pipeline.settings import StateSettings, WorkerSettings
@@ -104,8 +104,7 @@ class _Run:
         """Take in the participants; then start the clock, and take in every order."""
         prepared, shard, watch = self._prepared, self._shard, self._watch
         await shard.process(await self._read(after=0, limit=1))
-        gc.collect()
-        gc.freeze()  # as a worker does
+        interpreter.prepare()
         after, taken = prepared.first_order, 0
         watch.clear()
         self._last = now()

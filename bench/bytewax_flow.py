@@ -15,7 +15,6 @@ prints a ``Measurement`` as JSON.
 from __future__ import annotations
 
 import asyncio
-import gc
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,6 +35,7 @@ from bench.authorise import NOTHING, count_authorised
 from bench.keyed_agents import Input, KeyedAgents, Rows
 from bench.measurement import Measurement, now, pin_to_one_core, resident_mib_max
 from bench.prepared import Prepared, copy_prepared, rocks_stores
+from pipeline.faust_worker import interpreter
 from pipeline.kernel import keys
 from pipeline.kernel.agent import Output
 from pipeline.kernel.position import Position, Source
@@ -74,8 +74,7 @@ def measure(prepared_folder: Path, scratch: Path) -> Measurement:
         recovery = scratch / "recovery"
         recovery.mkdir()
         init_db_dir(recovery, 1)
-        gc.collect()
-        gc.freeze()
+        interpreter.prepare()
         run_main(flow, epoch_interval=BACKUP_EVERY, recovery_config=RecoveryConfig(recovery, BACKUP_EVERY))
         ended = now()
         authorised = runner.run(count_authorised(log))
