@@ -15,9 +15,10 @@ from pipeline.shard import Shard
 from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
+from tests.coroutines import finished
 from tests.readings import read_stream
 from tests.simulation.toy_payments import LEDGER, PARKED, RESULTS, CreditTaken, Netted, Settled
-from tests.simulation.world import World, finished, in_turn
+from tests.simulation.world import World, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.coroutines import finished
 from tests.simulation.broken_rules import BROKEN
 from tests.simulation.toy_payments import LEDGER, RESULTS
 from tests.simulation.verdict import verdict_on
-from tests.simulation.world import Engine, World, finished
+from tests.simulation.world import Engine, World
 
 SEEDS = 100
 PAYMENTS = 60

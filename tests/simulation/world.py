@@ -24,6 +24,7 @@ from pipeline.shard import Shard
 from pipeline.state.digest import FileDigests
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
+from tests.coroutines import finished
 from tests.faulty_log import Fate, FaultyLog, ForkError
 from tests.simulation.toy_payments import (
     ACCOUNTS,
@@ -129,15 +130,6 @@ class Owner:
     def is_at(self, sequence: int) -> bool:
         """Say whether everything up to ``sequence`` is read, and nothing is going on beside."""
         return self.shard is not None and len(self.activities) == 1 and self.shard.position.sequence == sequence
-
-
-def finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end at once."""
-    while True:
-        try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
 
 
 class World:
