@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pipeline.errors import HorizonError, InvariantViolation, SnapshotError
 from pipeline.kernel import audit_chain, keys, reshard
 from pipeline.kernel.cycles import NONE_YET, Coverage, encode_closed, encode_coverage
+from pipeline.kernel.meta import Meta, read_meta, write_meta
 from pipeline.kernel.position import START, Source
 from pipeline.ports import Manifest
-from pipeline.shard import Meta, read_meta, write_meta
 from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.restoring import fetch_newest
 

@@ -24,6 +24,7 @@ from pipeline.kernel.position import Position, pack_lineage
 
 if TYPE_CHECKING:
     from pipeline.kernel.cycles import Cycles
+    from pipeline.kernel.hashrange import HashRange
     from pipeline.kernel.tables import Scope, Tables
     from pipeline.kernel.timers import Timers
 
@@ -101,7 +102,15 @@ class Stage:
 class Context:
     """What an agent may know and do beside its event and its tables.  One per shard, moved from record to record."""
 
-    def __init__(self, stage: Stage, source: bytes, scope: Scope, timers: Timers, cycles: Cycles) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        source: bytes,
+        scope: Scope,
+        timers: Timers,
+        cycles: Cycles,
+        owned: HashRange = FULL_RANGE,
+    ) -> None:
         self.timers = timers
         self.cycles = cycles
         self.outputs: list[Output] = []
@@ -110,6 +119,7 @@ class Context:
         self._scope = scope
         self._source = source
         self._source_name = source.decode()
+        self._first, self._last = owned.first_bytes, owned.last_bytes
         self._position = b""
         self._encode_event = stage.codec.encode
         self._destinations = frozenset((*stage.destinations, stage.parked_stream))
@@ -127,6 +137,8 @@ class Context:
 
     def turn_to(self, hashed: bytes) -> None:
         """Reach tables under ``hashed``, which this shard owns; for what concerns many keys at once."""
+        if not self._first <= hashed <= self._last:
+            raise InvariantViolation(f"{self._source_name} turns to {hashed.hex()}, which another shard owns")
         self._scope.hashed = hashed
 
     def begin(self, position: bytes, record: bytes) -> None:
@@ -141,7 +153,11 @@ class Context:
         self._append(stream, hashed, hashed, event)
 
     def broadcast(self, stream: str, event: object) -> None:
-        """Send ``event`` to every shard of ``stream``: one output, however many shards there are."""
+        """Send ``event`` to every shard of ``stream``: one output, however many shards there are.
+
+        A shard that came of a merge may handle it once for some of its hashes and later once more for the others, so
+        a handler of broadcasts must not mind doing its work again.
+        """
         self._append(stream, _FIRST_HASH, _LAST_HASH, event)
 
     def park(self, reason: str) -> None:

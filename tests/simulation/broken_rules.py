@@ -15,6 +15,8 @@ from pipeline.kernel import keys
 from pipeline.kernel.agent import Output, Stage
 from pipeline.kernel.cycles import decode_closed, encode_closed
 from pipeline.kernel.hashrange import HashRange
+from pipeline.kernel.machine import Machine
+from pipeline.kernel.meta import read_meta, write_meta
 from pipeline.kernel.position import Source
 from pipeline.kernel.system_events import CycleClosed
 from pipeline.kernel.tables import Changes
@@ -22,7 +24,7 @@ from pipeline.kernel.watermarks import Watermarks
 from pipeline.ports import Record, ShardDescription, StateStore
 from pipeline.publisher import Publisher, _Addressed
 from pipeline.restore import Restorer
-from pipeline.shard import Shard, read_meta, write_meta
+from pipeline.shard import Shard
 from pipeline.state.memory import MemoryStore, MemoryStores
 from tests.simulation.world import Engine
 
@@ -71,7 +73,7 @@ class ForgetsEndedSources(Shard):
 
     def __init__(self, stage: Stage, store: StateStore, publisher: Publisher) -> None:
         super().__init__(stage, store, publisher)
-        self._watermarks = ForgetfulWatermarks(store)
+        self._machine._watermarks = ForgetfulWatermarks(store)
 
 
 class OnePieceWatermarks(Watermarks):
@@ -88,14 +90,22 @@ class TakesBroadcastsByTheFirstPiece(Shard):
 
     def __init__(self, stage: Stage, store: StateStore, publisher: Publisher) -> None:
         super().__init__(stage, store, publisher)
-        self._watermarks = OnePieceWatermarks(store)
+        self._machine._watermarks = OnePieceWatermarks(store)
 
 
-class CoversEveryPiece(Shard):
+class CoveringMachine(Machine):
     """Takes a marker that came for one piece as if it had come for all."""
 
     def _close_cycle(self, marker: CycleClosed, pieces: Sequence[HashRange]) -> None:
         super()._close_cycle(marker, self._watermarks.pieces)
+
+
+class CoversEveryPiece(Shard):
+    """Covers all its pieces by a marker that came for one."""
+
+    def __init__(self, stage: Stage, store: StateStore, publisher: Publisher) -> None:
+        super().__init__(stage, store, publisher)
+        self._machine = CoveringMachine(stage, self.committed, store, cached_per_table=100)
 
 
 class ForgetsWatermarks(MemoryStore):

@@ -14,10 +14,11 @@ from pipeline.errors import InvariantViolation, SnapshotError
 from pipeline.kernel import audit_chain, keys
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, LAST_HASH, hash_key
+from pipeline.kernel.meta import read_meta, write_meta
 from pipeline.kernel.position import START, Position, Source
 from pipeline.ports import Entry, Manifest, ShardDescription, StateStore
 from pipeline.restore import ParentsNotEndedError, Restorer, take_snapshot
-from pipeline.shard import Shard, read_meta, write_meta
+from pipeline.shard import Shard
 from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots

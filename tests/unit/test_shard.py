@@ -14,12 +14,13 @@ from pipeline.kernel.agent import OUTPUT_BYTES_MAX, PARKED_BYTES_MAX, REASON_CHA
 from pipeline.kernel.cycles import encode_closed
 from pipeline.kernel.envelope import BODY_BYTES_MAX, Envelope, decode, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
+from pipeline.kernel.meta import write_meta
 from pipeline.kernel.position import Position, Source
 from pipeline.kernel.system_events import BehaviourActivated, CycleClosed, Parked, SourceEnded, Tick
 from pipeline.kernel.tables import Changes
 from pipeline.ports import Record
 from pipeline.restore import genesis_rows
-from pipeline.shard import Shard, write_meta
+from pipeline.shard import Shard
 from pipeline.state.memory import MemoryStore
 from tests.stage_under_test import START_US, CapturingPublisher, StageUnderTest
 from tests.unit.diary import (
@@ -179,12 +180,12 @@ def test_a_body_that_is_nested_too_deeply_is_parked(diary: StageUnderTest) -> No
 
 def test_a_reason_is_cut_to_a_length_and_to_what_can_be_written(diary: StageUnderTest) -> None:
     diary.feed("k", Stumble(Mishap.PARK, "x" * 10_000))
-    diary.shard._context.begin(Position(9, 9).pack(), b"record")
-    diary.shard._context.park("a lone surrogate: \ud800")
+    diary.shard._machine._context.begin(Position(9, 9).pack(), b"record")
+    diary.shard._machine._context.park("a lone surrogate: \ud800")
 
     (parked,) = parked_by(diary)
     assert parked.reason == "x" * REASON_CHARACTERS_MAX
-    assert b"a lone surrogate: \\ud800" in diary.shard._context.outputs[0].record
+    assert b"a lone surrogate: \\ud800" in diary.shard._machine._context.outputs[0].record
 
 
 def test_a_record_too_large_to_be_parked_whole_is_parked_by_reference(diary: StageUnderTest) -> None:
@@ -272,6 +273,14 @@ def test_what_a_timer_brings_cannot_be_parked(diary: StageUnderTest, mishap: Mis
 
     with pytest.raises(InvariantViolation, match="stage's own"):
         diary.tick(START_US + 10)
+
+
+def test_an_agent_cannot_turn_to_a_key_that_another_shard_owns() -> None:
+    context = StageUnderTest(diary_stage(), a_store(of_half="low")).shard._machine._context
+
+    context.turn_to(hash_key(key_in("low")))
+    with pytest.raises(InvariantViolation, match="which another shard owns"):
+        context.turn_to(hash_key(key_in("high")))
 
 
 def test_a_state_that_was_never_set_up_is_refused() -> None:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pipeline.kernel.agent import Output
 from pipeline.kernel.envelope import decode
 from pipeline.kernel.hashrange import FULL_RANGE
+from pipeline.kernel.meta import Meta
 from pipeline.kernel.position import Source
 from pipeline.kernel.system_events import BehaviourActivated, CycleClosed, SourceEnded
 from pipeline.ports import Record
 from pipeline.restore import genesis_rows
-from pipeline.shard import Meta, Shard
+from pipeline.shard import Shard
 from pipeline.state.digest import state_digest
 from pipeline.state.memory import MemoryStore
 from tests.stage_under_test import START_US, CapturingPublisher, StageUnderTest
