@@ -15,7 +15,7 @@ old lineage, before anything later.  A broadcast is done when the ranges it land
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipeline.errors import LogError
 from pipeline.kernel.agent import OUTPUT_BYTES_MAX
@@ -24,7 +24,7 @@ from pipeline.kernel.hashrange import HashRange
 from pipeline.ports import Entry, Landed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pipeline.kernel.agent import Output
     from pipeline.ports import Clock, Log, ShardDescription
@@ -56,14 +56,31 @@ class _ShardMap:
         self.ranges = {shard.shard_id: shard.hash_range for shard in shards}
 
 
+class Together(Protocol):
+    """Runs work side by side."""
+
+    def __call__(self, *work: Awaitable[None]) -> Awaitable[object]:
+        """Return when all of ``work`` is done, or raise what one of it raised."""
+
+
 class Publisher:
     """Publishes for one source shard; batches of one source must not overlap."""
 
-    def __init__(self, log: Log, clock: Clock, tell_refused: Callable[[str, str], None] | None = None) -> None:
-        """Publish to ``log``; ``tell_refused`` hears of each entry put in vain: its stream, and the log's reason."""
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        tell_refused: Callable[[str, str], None] | None = None,
+        together: Together | None = None,
+    ) -> None:
+        """Publish to ``log``; ``tell_refused`` hears of each entry put in vain: its stream, and the log's reason.
+
+        ``together`` (as ``asyncio.gather``) publishes to the streams at once; without it, to one after another.
+        """
         self._log = log
         self._clock = clock
         self._tell_refused = tell_refused
+        self._together = together
         self._maps: dict[str, _ShardMap] = {}
 
     async def publish(self, outputs: Sequence[Output]) -> None:
@@ -71,8 +88,11 @@ class Publisher:
         by_stream: dict[str, list[_Addressed]] = {}
         for number, (stream, first, last, record) in enumerate(outputs):
             by_stream.setdefault(stream, []).append(_Addressed(number, first, last, record))
-        for stream, todo in by_stream.items():
-            await self._publish_to(stream, todo)
+        if self._together is None or len(by_stream) == 1:
+            for stream, todo in by_stream.items():
+                await self._publish_to(stream, todo)
+        else:
+            await self._together(*(self._publish_to(stream, todo) for stream, todo in by_stream.items()))
 
     async def _publish_to(self, stream: str, todo: list[_Addressed]) -> None:
         wait_seconds = RETRY_SECONDS_MIN

@@ -145,7 +145,7 @@ class Shards:
         restorer = Restorer(stage, ports.log, ports.stores, ports.snapshots, ports.scratch)
         store = asyncio.run(restorer.restore(description))
         tell_refused = partial(self._tell_refused, stage.name, shard_id)
-        publisher = MeteredPublisher(Publisher(ports.log, ports.clock, tell_refused))
+        publisher = MeteredPublisher(Publisher(ports.log, ports.clock, tell_refused, asyncio.gather))
         shard = Shard(stage, store, publisher, self._cached_rows)
         meter = ShardMeter(metrics, shard, shard_id, publisher)
         return OwnedShard(description, shard, publisher, meter, self._make_application_meter(metrics, shard, shard_id))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,12 @@ def test_an_operator_is_told_what_to_read_from_each_metric() -> None:
                 untold = None
             case ast.Assign(targets=[ast.Name("ALL")]):
                 assert untold is None, f"{untold} says nothing to the operator"
+
+
+def test_every_metric_is_counted_by_somebody() -> None:
+    source = "".join(path.read_text() for package in ("pipeline", "agents") for path in Path(package).rglob("*.py"))
+    names = [name for name, value in vars(metric_defs).items() if value in metric_defs.ALL]
+    assert not [name for name in names if f"defs.{name}" not in source]
 
 
 @given(st.lists(st.floats(0, 20)))
