@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pipeline.faust_worker.ports import WorkerPorts
+    from pipeline.faust_worker.shards import OwnedShard
     from pipeline.kernel.agent import Stage
     from pipeline.observe.application import MakeApplicationMeter
     from pipeline.observe.metrics import Metrics
@@ -84,6 +85,10 @@ class Worker:
         for owned in self._shards.owned():
             await self._shards.give_up(owned)
         _log.info("worker stopped", extra=about(worker=self._worker_id))
+
+    def owned(self) -> Sequence[OwnedShard]:
+        """Return the shards in this worker's hands."""
+        return self._shards.owned()
 
     def health(self) -> Health:
         """Return what this worker owns and how far it is; not healthy if a shard stands still, ticks and all."""

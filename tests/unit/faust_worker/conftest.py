@@ -86,7 +86,7 @@ class WorkerUnderTest:
         await eventually(counted)
 
     def owned(self) -> dict[str, OwnedShard]:
-        return {owned.shard_id: owned for owned in self.worker._shards.owned()}
+        return {owned.shard_id: owned for owned in self.worker.owned()}
 
     async def until_owned(self, *shard_ids: str) -> None:
         """Return when exactly these shards are owned."""
