@@ -52,7 +52,8 @@ def measure(prepared_folder: Path, scratch: Path, watch: Stopwatch | None = None
         if watch is not None:
             watched.enter_context(watched_engine(watch))
             stage, store = watched_stage(stage, watch), WatchedStore(store, watch)
-        shard = Shard(stage, store, Publisher(log, clock), StateSettings().cached_rows_per_table)
+        publisher = Publisher(log, clock, together=asyncio.gather)
+        shard = Shard(stage, store, publisher, StateSettings().cached_rows_per_table)
         run = _Run(log, shard, prepared, watch or Stopwatch())
         try:
             asyncio.run(run.drain())

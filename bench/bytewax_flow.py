@@ -70,7 +70,7 @@ def measure(prepared_folder: Path, scratch: Path) -> Measurement:
         agents = KeyedAgents(AUTHORISE, _load(scratch / "state"), source.pack())
         for listing in reader.read(0, 1):
             agents.take(agents.decode(*listing))
-        flow = _flow(reader, agents, _Appender(Publisher(log, clock), runner))
+        flow = _flow(reader, agents, _Appender(Publisher(log, clock, together=asyncio.gather), runner))
         recovery = scratch / "recovery"
         recovery.mkdir()
         init_db_dir(recovery, 1)

@@ -18,8 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bench.stopwatch import Stopwatch
-from pipeline import shard
-from pipeline.kernel import audit_chain
+from pipeline.kernel import audit_chain, machine
 from pipeline.kernel.agent import Agent, Behaviour, Context, Handlers, Stage
 from pipeline.kernel.tables import BroadcastTable, HorizonTable, Table, Tables, ValueCodec
 from pipeline.ports import StateStore
@@ -31,7 +30,7 @@ V = TypeVar("V")
 def watched_engine(watch: Stopwatch) -> Iterator[None]:
     """Time what of the engine no port leads to; for a process that does nothing else meanwhile."""
     places: Sequence[tuple[str, Any, str]] = (
-        ("decode", shard, "decode"),
+        ("decode", machine, "decode"),
         ("encode", Context, "emit"),
         ("encode", Context, "broadcast"),
         ("chain", audit_chain, "advance"),

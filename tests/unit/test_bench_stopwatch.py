@@ -9,8 +9,7 @@ import pytest
 from bench import stopwatch
 from bench.parts import watched_engine
 from bench.stopwatch import REST, Stopwatch
-from pipeline import shard
-from pipeline.kernel import audit_chain
+from pipeline.kernel import audit_chain, machine
 from pipeline.kernel.agent import Context
 
 
@@ -85,7 +84,7 @@ def test_what_handing_over_costs_is_not_told() -> None:
 
 def places() -> list[object]:
     """Return what stands where the engine is watched."""
-    return [vars(shard)["decode"], Context.emit, Context.broadcast, audit_chain.advance]
+    return [vars(machine)["decode"], Context.emit, Context.broadcast, audit_chain.advance]
 
 
 def test_the_engine_is_as_before_once_it_is_not_watched() -> None:
