@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,7 +25,7 @@ import typer
 
 from agents.streams import CLEARING, PAYMENTS
 from agents.topology import AUTHORISE
-from bench.measurement import Measurement, Spent, now, pin_to_one_core, resident_mib_max
+from bench.measurement import NOTHING, Measurement, Spent, now, pin_to_one_core, resident_mib_max
 from bench.parts import WatchedStore, watched_engine, watched_stage
 from bench.prepared import Prepared, copy_prepared, rocks_stores
 from bench.stopwatch import Stopwatch
@@ -37,7 +38,6 @@ from pipeline.stream_logs.local import LocalLog
 from pipeline.system_clock import SystemClock
 
 PORTIONS: Final = 10
-NOTHING: Final = Spent(0.0, 0.0)
 
 
 def measure(prepared_folder: Path, scratch: Path, watch: Stopwatch | None = None) -> Measurement:
@@ -99,7 +99,7 @@ class _Run:
     @property
     def total(self) -> Spent:
         """What all phases have spent."""
-        return Spent(*(sum(seconds) for seconds in zip(*self.phases.values(), strict=True)))
+        return reduce(Spent.plus, self.phases.values())
 
     async def drain(self) -> None:
         """Take in the participants; then start the clock, and take in every order."""
@@ -133,14 +133,12 @@ class _Run:
     def _charge(self, phase: str) -> None:
         """Let ``phase`` pay for the time since the last call."""
         last, self._last = self._last, now()
-        wall, cpu = self.phases[phase]
-        self.phases[phase] = Spent(wall + self._last.wall - last.wall, cpu + self._last.cpu - last.cpu)
+        self.phases[phase] = self.phases[phase].plus(self._last.less(last))
 
     def _end_portion(self, taken: int) -> None:
         """Note the portion that ends here, if one does."""
         if taken * PORTIONS >= self._prepared.payments * (len(self.portions) + 1):
-            before = Spent(*(sum(seconds) for seconds in zip(NOTHING, *self.portions, strict=True)))
-            self.portions.append(self.total - before)
+            self.portions.append(self.total.less(reduce(Spent.plus, self.portions, NOTHING)))
             self.portion_payments.append(taken - sum(self.portion_payments))
 
 

@@ -31,9 +31,9 @@ from bytewax.testing import run_main
 
 from agents.streams import PAYMENTS
 from agents.topology import AUTHORISE
-from bench.authorise import NOTHING, count_authorised
+from bench.authorise import count_authorised
 from bench.keyed_agents import Input, KeyedAgents, Rows
-from bench.measurement import Measurement, now, pin_to_one_core, resident_mib_max
+from bench.measurement import NOTHING, Measurement, now, pin_to_one_core, resident_mib_max
 from bench.prepared import Prepared, copy_prepared, rocks_stores
 from pipeline.faust_worker import interpreter
 from pipeline.kernel import keys
@@ -79,7 +79,7 @@ def measure(prepared_folder: Path, scratch: Path) -> Measurement:
         ended = now()
         authorised = runner.run(count_authorised(log))
         log.close()
-    return Measurement(prepared, core, ended - reader.started, authorised, resident_mib_max())
+    return Measurement(prepared, core, ended.less(reader.started), authorised, resident_mib_max())
 
 
 def _flow(reader: _Reader, agents: KeyedAgents, appender: _Appender) -> Dataflow:

@@ -3,14 +3,16 @@
     read      a batch from the log: frames found, checked and cut into user records
     decode    a record's envelope and its event
     agents    what the agents do, without reads of the store and without outputs
-    state     reads of the store with the decoding of values, and the commit: values encoded, one batch written, flushed
+    state     reads of the store with the decoding of values, the commit, and what the store's own threads do: values
+              encoded, one batch written, flushed and compacted
     encode    outputs: the event, its envelope, the hash of its key
     chain     the audit chain's digests
     publish   outputs cut up by shard and appended, until all of them are on disk
     rest      what the shard does around these
 
 Read, publish and commit are the clean run's own; of its step, each part gets the share that it had in the run with the
-stopwatch.  So the parts add up to the total.
+stopwatch.  What other threads did during all these but publish was done for the store, on the same core, whatever else
+was in hand, and is taken out of there.  So the parts add up to the total.
 
 **The engine** is read + decode + state + publish: the "read, decode, state, append" of the performance budget.  Neither
 encode nor chain nor rest is in it; ``without_agents`` has them all.
@@ -81,8 +83,10 @@ def figures_of(clean: Measurement, watched: Measurement) -> AuthoriseFigures:
     """Return the figures of a clean run, its step divided as in the run with the stopwatch."""
     payments = clean.prepared.payments
     shares = _shares(watched.step_parts)
-    parts = _parts({phase: spent.wall for phase, spent in clean.phases.items()}, shares, payments)
-    cpu_parts = _parts({phase: spent.cpu for phase, spent in clean.phases.items()}, shares, payments)
+    store_threads = {name: spent.cpu - spent.own for name, spent in clean.phases.items() if name != "publish"}
+    on_this_core = {} if clean.core is None else store_threads
+    parts = _parts({name: spent.wall for name, spent in clean.phases.items()}, on_this_core, shares, payments)
+    cpu_parts = _parts({name: spent.cpu for name, spent in clean.phases.items()}, store_threads, shares, payments)
     total = clean.total
     cost = _us_per_payment(total, payments)
     portions = zip(clean.portion_payments, clean.portions, strict=True)
@@ -132,10 +136,13 @@ def _shares(step_parts: Mapping[str, float]) -> dict[str, float]:
     return {part: seconds / total for part, seconds in step_parts.items()}
 
 
-def _parts(seconds: Mapping[str, float], shares: Mapping[str, float], payments: int) -> dict[str, float]:
-    """Return microseconds a payment by part, of the ``seconds`` of each phase."""
-    parts = {part: seconds["step"] * shares.get(part, 0.0) for part in PARTS}
-    parts["read"] += seconds["read"]
-    parts["state"] += seconds["commit"]
-    parts["publish"] += seconds["publish"]
+def _parts(
+    phases: Mapping[str, float], store_threads: Mapping[str, float], shares: Mapping[str, float], payments: int
+) -> dict[str, float]:
+    """Return microseconds a payment by part, of the seconds of each phase and of the store's threads during it."""
+    own = {name: seconds - store_threads.get(name, 0.0) for name, seconds in phases.items()}
+    parts = {part: own["step"] * shares.get(part, 0.0) for part in PARTS}
+    parts["read"] += own["read"]
+    parts["state"] += own["commit"] + sum(store_threads.values())
+    parts["publish"] += own["publish"]
     return {part: round(spent * _US / payments, 2) for part, spent in parts.items()}

@@ -6,20 +6,29 @@ import os
 import resource
 import sys
 from dataclasses import dataclass, field
-from time import perf_counter, process_time
-from typing import NamedTuple
+from time import perf_counter, process_time, thread_time
+from typing import Final, NamedTuple
 
 from bench.prepared import Prepared
 
 
 class Spent(NamedTuple):
-    """Seconds by the clock, and seconds of CPU time of all threads."""
+    """Seconds by the clock, of CPU time of all threads, and of CPU time of the thread that measures."""
 
     wall: float
     cpu: float
+    own: float
 
-    def __sub__(self, other: Spent) -> Spent:
-        return Spent(self.wall - other.wall, self.cpu - other.cpu)
+    def plus(self, other: Spent) -> Spent:
+        """Return what both spent together."""
+        return Spent(self.wall + other.wall, self.cpu + other.cpu, self.own + other.own)
+
+    def less(self, other: Spent) -> Spent:
+        """Return what was spent from ``other`` to here."""
+        return Spent(self.wall - other.wall, self.cpu - other.cpu, self.own - other.own)
+
+
+NOTHING: Final = Spent(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,8 @@ class Measurement:
 
 
 def now() -> Spent:
-    """Return the time, and the CPU time of this process."""
-    return Spent(perf_counter(), process_time())
+    """Return the time, and the CPU time of this process and of this thread."""
+    return Spent(perf_counter(), process_time(), thread_time())
 
 
 def pin_to_one_core() -> int | None:

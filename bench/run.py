@@ -40,8 +40,8 @@ class Plan:
     many_accounts: int = 1_000_000
     claims: int = 10_000_000
     """Dedupe ids in the state of the world with many accounts."""
-    payments: int = 100_000
-    """In each run."""
+    payments: int = 300_000
+    """In each run: enough for the larger database to compact what was written, which costs more than writing it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ def bench(
     accounts: Annotated[int, typer.Option(min=1, help="Accounts of the smaller world.")] = 10_000,
     many_accounts: Annotated[int, typer.Option(min=1, help="Accounts of the larger world.")] = 1_000_000,
     claims: Annotated[int, typer.Option(min=0, help="Dedupe ids that the larger world begins with.")] = 10_000_000,
-    payments: Annotated[int, typer.Option(min=10, help="Payments in each run.")] = 100_000,
+    payments: Annotated[int, typer.Option(min=10, help="Payments in each run.")] = 300_000,
     data: Annotated[
         Path | None, typer.Option(help="A folder on the disk to measure; 5 GB. Default: a temporary one.")
     ] = None,
@@ -21,8 +21,8 @@ def bench(
     """Measure the authorise stage on one core: payments a second, and where the microseconds go.
 
     Its real agents, durable, exactly once, among ten thousand accounts and among a million; and the same agents run by
-    bytewax, if that is installed. Takes some minutes, most of them to make the worlds. Ends with 0 once it is measured,
-    with 3 if it could not be.
+    bytewax, if that is installed. Takes some five minutes, half of them to make the worlds. Ends with 0 once it is
+    measured, with 3 if it could not be.
     """
     import json as json_format
     from tempfile import TemporaryDirectory

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.figures import ENGINE, PARTS, bytewax_figures_of, figures_of
@@ -13,18 +15,18 @@ PREPARED = Prepared(accounts=10, payments=1_000, claims=0, shard_id="shard-0", f
 
 def a_clean_run() -> Measurement:
     phases = {
-        "read": Spent(0.001, 0.001),
-        "step": Spent(0.020, 0.018),
-        "publish": Spent(0.006, 0.002),
-        "commit": Spent(0.003, 0.003),
+        "read": Spent(0.001, 0.001, 0.001),
+        "step": Spent(0.022, 0.020, 0.018),
+        "publish": Spent(0.006, 0.002, 0.001),
+        "commit": Spent(0.001, 0.001, 0.001),
     }
-    portions = [Spent(0.003, 0.0024)] * 9 + [Spent(0.300, 0.0024)]
-    return Measurement(PREPARED, 0, Spent(0.030, 0.024), 990, 64.0, phases, portions, [100] * 10)
+    portions = [Spent(0.003, 0.0024, 0.002)] * 9 + [Spent(0.300, 0.0024, 0.002)]
+    return Measurement(PREPARED, 0, Spent(0.030, 0.024, 0.021), 990, 64.0, phases, portions, [100] * 10)
 
 
 def a_watched_run() -> Measurement:
     parts = {"decode": 0.010, "agents": 0.020, "state": 0.004, "encode": 0.002, "chain": 0.002, "rest": 0.002}
-    return Measurement(PREPARED, 0, Spent(0.060, 0.050), 990, 70.0, step_parts=parts)
+    return Measurement(PREPARED, 0, Spent(0.060, 0.050, 0.050), 990, 70.0, step_parts=parts)
 
 
 def test_the_parts_add_up_to_the_total() -> None:
@@ -38,12 +40,19 @@ def test_the_parts_add_up_to_the_total() -> None:
 def test_a_part_of_the_step_has_the_share_that_it_had_under_the_stopwatch() -> None:
     figures = figures_of(a_clean_run(), a_watched_run())
 
-    assert figures.parts["agents"] == 10.0  # half of the step's 20 us
+    assert figures.parts["agents"] == 10.0  # half of the 20 us that the step took for itself
     assert figures.cpu_parts["agents"] == 9.0
 
 
-def test_the_commit_is_state_and_so_is_what_the_tables_read() -> None:
-    assert figures_of(a_clean_run(), a_watched_run()).parts["state"] == 5.0  # 3 us, and a tenth of the step
+def test_state_is_the_commit_what_tables_read_and_what_the_stores_threads_did_meanwhile() -> None:
+    assert figures_of(a_clean_run(), a_watched_run()).parts["state"] == 1.0 + 2.0 + 2.0
+
+
+def test_threads_on_other_cores_take_no_time_by_the_clock() -> None:
+    figures = figures_of(replace(a_clean_run(), core=None), a_watched_run())
+
+    assert (figures.parts["agents"], figures.parts["state"]) == (11.0, 1.0 + 2.2)
+    assert figures.cpu_parts["state"] == 1.0 + 1.8 + 2.0
 
 
 def test_the_engine_is_read_decode_state_and_publish() -> None:
@@ -60,7 +69,7 @@ def test_one_portion_that_was_disturbed_does_not_change_the_median() -> None:
 
 def test_a_ratio_above_one_says_that_we_are_faster() -> None:
     ours = figures_of(a_clean_run(), a_watched_run())
-    theirs = Measurement(PREPARED, 0, Spent(0.060, 0.036), 990, 80.0)
+    theirs = Measurement(PREPARED, 0, Spent(0.060, 0.036, 0.036), 990, 80.0)
 
     figures = bytewax_figures_of(theirs, ours, "0.21.1")
 
