@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
     from pipeline.kernel.tables import BroadcastTable, Tables
 
+_ENTRIES = MessagePackValues(ParticipantListed)
+_CHANGES = MessagePackValues(ParticipantAvailabilityChanged)
+
 
 class Directory:
     """The first agent of a stage that needs to know participants; the agents behind it look them up here."""
@@ -22,12 +25,8 @@ class Directory:
     def __init__(self, tables: Tables) -> None:
         self.revision = 0
         """Rises whenever an answer of this directory may have changed: for those who keep what they drew from it."""
-        self._entries: BroadcastTable[ParticipantListed] = tables.broadcast(
-            DIRECTORY, MessagePackValues(ParticipantListed)
-        )
-        self._availability: BroadcastTable[ParticipantAvailabilityChanged] = tables.broadcast(
-            AVAILABILITY, MessagePackValues(ParticipantAvailabilityChanged)
-        )
+        self._entries: BroadcastTable[ParticipantListed] = tables.broadcast(DIRECTORY, _ENTRIES)
+        self._availability: BroadcastTable[ParticipantAvailabilityChanged] = tables.broadcast(AVAILABILITY, _CHANGES)
 
     def handlers(self) -> Handlers:
         """Return what this agent handles."""

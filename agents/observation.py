@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from agents.settlement.transfers import OpenTransfer, State
+from agents.settlement.transfers import OPEN_TRANSFERS, State
 from agents.streams import CLEARING
 from agents.table_numbers import TRANSFERS
 from pipeline.kernel.envelope import decode
 from pipeline.kernel.hashrange import FULL_RANGE
-from pipeline.kernel.tables import MessagePackValues, Scope, Tables
+from pipeline.kernel.tables import Scope, Tables
 from pipeline.observe import metric_defs as defs
 from schemas import codec, events
 
@@ -136,7 +136,7 @@ class Limbo:
 
 def unknown_payments(store: StateStore) -> Iterator[tuple[str, Money]]:
     """Return id and amount of every payment in limbo in the state of a clearing shard."""
-    transfers = Tables(Scope(0), store, cached_per_table=0).keyed(TRANSFERS, MessagePackValues(OpenTransfer))
+    transfers = Tables(Scope(0), store, cached_per_table=0).keyed(TRANSFERS, OPEN_TRANSFERS)
     for _, _, transfer in transfers.scan(FULL_RANGE):
         if transfer.state is State.UNKNOWN:
             yield transfer.payment_id, transfer.order.transfer.amount

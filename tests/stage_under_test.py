@@ -57,7 +57,7 @@ class StageUnderTest:
         self._sequence = self.shard.position.sequence
 
     def feed(self, key: str, *events: object, at_us: int | None = None) -> None:
-        """Put ``events`` under ``key``, in one record that arrives at ``at_us`` (default: the time so far), and commit."""
+        """Put ``events`` under ``key``, in one record that arrives at ``at_us`` (default: the time so far); commit."""
         self.feed_bytes(*(self.record(key, event, at_us) for event in events), at_us=at_us)
 
     def broadcast(self, *events: object, at_us: int | None = None) -> None:

@@ -74,13 +74,14 @@ def to_be_told(account: Account, token: str, step: int, now_us: int) -> PayeeRis
     return PayeeRiskChanged(token, step, account.told_until_us)
 
 
+_TOLD = MessagePackValues(PayeeRiskChanged)
+
+
 class RiskyPayees:
     """What this shard was told about payees, wherever they are."""
 
     def __init__(self, tables: Tables) -> None:
-        self._slots: BroadcastTable[PayeeRiskChanged] = tables.broadcast(
-            PAYEE_RISK, MessagePackValues(PayeeRiskChanged)
-        )
+        self._slots: BroadcastTable[PayeeRiskChanged] = tables.broadcast(PAYEE_RISK, _TOLD)
 
     def note(self, told: PayeeRiskChanged, fingerprint: bytes) -> None:
         """Remember what was told."""

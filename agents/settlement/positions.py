@@ -101,12 +101,16 @@ class SettlementAccount(msgspec.Struct, frozen=True, array_like=True):
         return replace(self, cycles={**self.cycles, cycle: totals})
 
 
+_SETTLEMENT_ACCOUNTS = MessagePackValues(SettlementAccount)
+_CYCLES = MessagePackValues(int)
+
+
 class Positions:
     """The accounts of a shard.  An account is reached while its own key is in hand."""
 
     def __init__(self, tables: Tables) -> None:
-        self._accounts = tables.keyed(POSITIONS, MessagePackValues(SettlementAccount))
-        self._settled = tables.broadcast(SETTLED_CYCLES, MessagePackValues(int))
+        self._accounts = tables.keyed(POSITIONS, _SETTLEMENT_ACCOUNTS)
+        self._settled = tables.broadcast(SETTLED_CYCLES, _CYCLES)
 
     def exposure_minor(self, account: str, ctx: Context) -> int:
         """Return what counts against the account's cap now."""

@@ -151,6 +151,11 @@ class ClearedTransfer(msgspec.Struct, frozen=True, array_like=True):
     """The cycle it was posted in."""
 
 
+OPEN_TRANSFERS: Final = MessagePackValues(OpenTransfer)
+_CLEARED_TRANSFERS = MessagePackValues(ClearedTransfer)
+_PAYMENT_IDS = MessagePackValues(str)
+
+
 def transition_of(state: State, stimulus: Stimulus) -> Transition | None:
     """Return the row of the table, or None where there is none."""
     return TRANSITIONS.get((state, stimulus))
@@ -187,10 +192,10 @@ class Transfers:
     """The payments of a shard, open and ended, and the identities they have claimed."""
 
     def __init__(self, tables: Tables, claims_horizon_us: int) -> None:
-        self._open = tables.keyed(TRANSFERS, MessagePackValues(OpenTransfer))
-        self._open_uetrs = tables.keyed(OPEN_UETRS, MessagePackValues(str))
-        self._cleared = tables.horizon(CLEARED, MessagePackValues(ClearedTransfer), claims_horizon_us)
-        self._cleared_uetrs = tables.horizon(CLEARED_UETRS, MessagePackValues(str), claims_horizon_us)
+        self._open = tables.keyed(TRANSFERS, OPEN_TRANSFERS)
+        self._open_uetrs = tables.keyed(OPEN_UETRS, _PAYMENT_IDS)
+        self._cleared = tables.horizon(CLEARED, _CLEARED_TRANSFERS, claims_horizon_us)
+        self._cleared_uetrs = tables.horizon(CLEARED_UETRS, _PAYMENT_IDS, claims_horizon_us)
 
     def find(self, identity: Identity) -> OpenTransfer | ClearedTransfer | None:
         """Return the payment that has claimed ``identity``, or None."""

@@ -39,6 +39,7 @@ class Coverage(msgspec.Struct):
 
 
 _encode_coverage = msgspec.msgpack.Encoder().encode
+_decode_coverage = msgspec.msgpack.Decoder(Coverage).decode
 
 
 def encode_coverage(coverage: Coverage) -> bytes:
@@ -70,8 +71,7 @@ class Cycles:
             self._closed.append(closed)
         self._firsts = [own.first_bytes for own in self.ranges]
         self._coverage = {
-            row[1:]: msgspec.msgpack.decode(data, type=Coverage)
-            for row, data in store.scan(keys.COVERAGE, keys.after_prefix(keys.COVERAGE))
+            row[1:]: _decode_coverage(data) for row, data in store.scan(keys.COVERAGE, keys.after_prefix(keys.COVERAGE))
         }
         self._piece_firsts = sorted(self._coverage)
         self._changes: Changes = {}

@@ -43,7 +43,11 @@ class ValueCodec(Protocol[V]):
 
 
 class MessagePackValues(Generic[V]):
-    """Codes dataclasses as MessagePack."""
+    """Codes dataclasses as MessagePack; to be made when a module is imported, and used from then on.
+
+    msgspec learns a type when a decoder for it is first made, and shows what it has learned so far to other threads:
+    one that restores a shard meanwhile would decode with half a decoder, and crash the process.
+    """
 
     def __init__(self, value_type: type[V]) -> None:
         self.encode = msgspec.msgpack.Encoder().encode
@@ -272,6 +276,9 @@ class BroadcastTable(Generic[V]):
         self._changed.clear()
 
 
+_decode_versioned = msgspec.msgpack.Decoder(tuple[Version, bytes]).decode
+
+
 def encode_versioned(version: Version, value: bytes) -> bytes:
     """Return a broadcast table's row."""
     return msgspec.msgpack.encode((version, value))
@@ -279,7 +286,7 @@ def encode_versioned(version: Version, value: bytes) -> bytes:
 
 def decode_versioned(data: bytes) -> tuple[Version, bytes]:
     """Return version and value of a broadcast table's row."""
-    return msgspec.msgpack.decode(data, type=tuple[tuple[int, bytes, bytes], bytes])
+    return _decode_versioned(data)
 
 
 class Tables:

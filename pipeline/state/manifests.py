@@ -63,6 +63,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     manifest_sha256: str
 
 
+_decode = msgspec.json.Decoder(_Document).decode
+
+
 def encode(manifest: Manifest) -> bytes:
     """Return the content of the manifest's file."""
     unsigned = _Document(
@@ -86,7 +89,7 @@ def decode(content: bytes, stage: str, shard_id: str, place: Place) -> Manifest:
     """Return the manifest in ``content``; raise ``SnapshotError`` if it is damaged or belongs elsewhere."""
     where = f"manifest {stage}/{shard_id}/{place.name}"
     try:
-        document = msgspec.json.decode(content, type=_Document)
+        document = _decode(content)
         manifest = _manifest(document)
     except (msgspec.MsgspecError, ValueError) as error:
         raise SnapshotError(f"{where} is damaged: {error}") from error

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 _MEBIBYTE = 1 << 20
 _BUFFERS = 4
 _BLOOM_BITS_PER_KEY = 10
-_MEMTABLE_BLOOM_SHARE = 0.02
-"""Of a write buffer: without the filter, finding that a key is new costs 4 us in a full buffer; with it, 1."""
 _BUFFERS_PER_COMPACTION = 8
 """Flushed buffers merged at once, and the size of the level that they go to: the values that change most are merged
 while they still replace each other, which halves the background work that a batch causes."""
@@ -232,8 +230,6 @@ def _options(settings: RocksSettings, cache: Cache, buffers: WriteBufferManager)
     buffer_bytes = settings.write_buffers_mib * _MEBIBYTE // _BUFFERS
     options.set_write_buffer_size(buffer_bytes)
     options.set_max_write_buffer_number(_BUFFERS)
-    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_SHARE)
-    options.set_memtable_whole_key_filtering(whole_key_filter=True)
     options.set_level_zero_file_num_compaction_trigger(_BUFFERS_PER_COMPACTION)
     options.set_max_bytes_for_level_base(_BUFFERS_PER_COMPACTION * buffer_bytes)
     options.set_memtable_prefix_bloom_ratio(_UNFLUSHED_BLOOM_SHARE)

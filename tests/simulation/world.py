@@ -7,7 +7,7 @@ memory; the faults are in the ports, and in what becomes of the owners.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -337,7 +337,8 @@ class World:
             except ParentsNotEndedError:
                 await _wait()
                 continue
-            owner.shard = self.engine.shard(self.stage, store, self.engine.publisher(self.log, self.clock))
+            publisher = self.engine.publisher(self.log, self.clock, together=self._side_by_side)
+            owner.shard = self.engine.shard(self.stage, store, publisher)
         shard, shard_id = owner.shard, owner.description.shard_id
         ended = False
         while not ended:
@@ -356,6 +357,21 @@ class World:
     async def _snapshot(self, owner: Owner, shard: Shard) -> None:
         folder = self._new_folder()
         await take_snapshot(shard, owner.machine.stores, self.snapshots, folder, FileDigests(), in_turn)
+
+    async def _side_by_side(self, *work: Awaitable[None]) -> None:
+        """Give one of ``work`` its turn after the other, in any order, until all is done."""
+        left = [one.__await__() for one in work]
+        try:
+            while left:
+                turn = self.random.choice(left)
+                try:
+                    next(turn)
+                except StopIteration:
+                    left.remove(turn)
+                await asyncio.sleep(0)
+        finally:
+            for unfinished in left:
+                unfinished.close()
 
     def _compare_heads(self, shard: Shard) -> None:
         meta = shard.committed

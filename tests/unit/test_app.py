@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -11,6 +12,14 @@ from agents import app as composition_root
 from agents import topology
 from agents.app import STAGES, ForeignPackageError, check_packages, stages_named
 from agents.cli import app
+from pipeline.kernel.hashrange import FULL_RANGE
+from pipeline.kernel.position import Source
+from pipeline.publisher import Publisher
+from pipeline.restore import genesis_rows
+from pipeline.shard import Shard
+from pipeline.state.memory import MemoryStore
+from pipeline.stream_logs.memory import MemoryLog
+from tests.virtual_clock import VirtualClock
 
 runner = CliRunner()
 
@@ -64,3 +73,20 @@ def test_a_wrong_command_line_makes_no_folders(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     runner.invoke(app, ["worker", "--log", "local:x", "--stage", "setle"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_is_made_without_teaching_msgspec_a_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards are restored in threads, and a type that msgspec is being taught crashes whoever decodes it meanwhile."""
+
+    def taught(*_: object, **__: object) -> None:
+        pytest.fail("a decoder is made while a shard is")
+
+    for form in (msgspec.msgpack, msgspec.json):
+        monkeypatch.setattr(form, "Decoder", taught)
+        monkeypatch.setattr(form, "decode", taught)
+    source = Source("log", "stream", "shard")
+    for stage in STAGES.values():
+        store = MemoryStore()
+        store.write(genesis_rows(stage, source, FULL_RANGE))
+
+        Shard(stage, store, Publisher(MemoryLog(VirtualClock(), "log"), VirtualClock()))
