@@ -9,10 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents.streams import CLEARING, PAYMENTS
-from schemas.events import CutOffScheduled, CycleSettled, ParticipantAvailabilityChanged, ParticipantListed
+from pipeline.errors import Poison
+from pipeline.kernel.system_events import BehaviourActivated
+from schemas.events import (
+    BehaviourOrdered,
+    CutOffScheduled,
+    CycleSettled,
+    ParticipantAvailabilityChanged,
+    ParticipantListed,
+)
 
 if TYPE_CHECKING:
     from pipeline.kernel.agent import Context, Handlers
+
+_STREAM_OF_STAGE = {"authorise": PAYMENTS, "settle": CLEARING}
 
 
 class Control:
@@ -25,6 +35,7 @@ class Control:
             ParticipantAvailabilityChanged: self.tell_both,
             CutOffScheduled: self.tell_clearing,
             CycleSettled: self.tell_clearing,
+            BehaviourOrdered: self.activate,
         }
 
     def tell_both(self, event: object, ctx: Context) -> None:
@@ -35,3 +46,10 @@ class Control:
     def tell_clearing(self, event: object, ctx: Context) -> None:
         """Tell the clearing."""
         ctx.broadcast(CLEARING, event)
+
+    def activate(self, order: BehaviourOrdered, ctx: Context) -> None:
+        """Let every shard of a stage behave as the order says, from where it reads this on."""
+        stream = _STREAM_OF_STAGE.get(order.stage)
+        if stream is None:
+            raise Poison(f"no stage {order.stage!r} takes orders; {' and '.join(_STREAM_OF_STAGE)} do")
+        ctx.broadcast(stream, BehaviourActivated(order.version))

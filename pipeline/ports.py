@@ -208,6 +208,9 @@ class SnapshotStore(Protocol):
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
         """Copy the files into ``folder``, which must not exist; ``SnapshotError`` if one is missing or damaged."""
 
+    async def set_aside(self, manifest: Manifest) -> bool:
+        """Hide a snapshot of which a file is missing or damaged, so that it can be made again; False if it is whole."""
+
     async def retire(self, stage: str, shard_id: str) -> None:
         """Remove the shard's old snapshots, never an END snapshot, and the files that no snapshot names any more."""
 

@@ -136,7 +136,15 @@ class Restorer:
     async def _fetch(self, end: Manifest, child: str) -> Path:
         folder = self.scratch / f"{self.stage.name}-{child}-from-{end.shard_id}"
         shutil.rmtree(folder, ignore_errors=True)  # of a start that was interrupted
-        await self.snapshots.fetch(end, folder)
+        try:
+            await self.snapshots.fetch(end, folder)
+        except SnapshotError as error:
+            if not await self.snapshots.set_aside(end):
+                raise
+            raise ParentsNotEndedError(
+                f"stage {self.stage.name}: shard {child} waits until its parent {end.shard_id} is read again: "
+                f"the END snapshot is damaged, and set aside: {error}"
+            ) from error
         return folder
 
 

@@ -55,6 +55,7 @@ KINDS_OF_STREAM: Final[dict[str, dict[int, type]]] = {
         321: events.ParticipantAvailabilityChanged,
         322: events.CutOffScheduled,
         323: events.CycleSettled,
+        324: events.BehaviourOrdered,
     },
 }
 KINDS: Final = {kind: event_type for kinds in KINDS_OF_STREAM.values() for kind, event_type in kinds.items()}

@@ -41,6 +41,7 @@ NAMED_EVENTS: Final[dict[str, type]] = {
         events.ParticipantAvailabilityChanged,
         events.CutOffScheduled,
         events.CycleSettled,
+        events.BehaviourOrdered,
     )
 }
 """What may come in from an edge, by name."""

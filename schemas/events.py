@@ -8,7 +8,8 @@ participant that settles.
     clearing   PaymentAuthorised, ParticipantAnswered, SettlementCredited    key: the settlement account
     outbound   PaymentForwarded, PaymentConfirmed, StatusRequested           key: the participant's BIC
     outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, CycleNetted
-    control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, broadcast from there
+    control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, BehaviourOrdered:
+               told to all shards from there
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ TIME_US_MAX: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999: every time and deadline up to it fits into 64 bits, signed."""
 CYCLE_MAX: Final = (1 << 63) - 1
 """Cycles are numbered from 0, within 64 bits, signed."""
+BEHAVIOUR_VERSION_MAX: Final = (1 << 31) - 1
+"""Of a stage's behaviour."""
 CAP_MINOR_MAX: Final = AMOUNT_MINOR_MAX
 """Of a net sender cap."""
 SCHEMES_MAX: Final = 16
@@ -397,6 +400,21 @@ class CycleSettled:
     def __post_init__(self) -> None:
         if not 0 <= self.cycle <= CYCLE_MAX:
             raise _not_from_to("cycle", self.cycle, 0, CYCLE_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourOrdered:
+    """An operator's order, once every worker runs a build that knows ``version``: from now on a stage behaves so."""
+
+    stage: str
+    """``authorise`` or ``settle``."""
+    version: int
+
+    def __post_init__(self) -> None:
+        if is_identifier(self.stage) is None:
+            raise not_an_identifier("name of a stage", self.stage)
+        if not 0 <= self.version <= BEHAVIOUR_VERSION_MAX:
+            raise _not_from_to("version", self.version, 0, BEHAVIOUR_VERSION_MAX)
 
 
 def _not_from_to(name: str, value: int, low: int, high: int) -> ValueError:

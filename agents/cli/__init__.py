@@ -18,6 +18,7 @@ import typer
 from agents.cli.bench import bench
 from agents.cli.demo import demo
 from agents.cli.generate import generate
+from agents.cli.simulate import simulate
 from agents.cli.worker import worker
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(bench)
 app.command()(demo)
 app.command()(generate)
+app.command()(simulate)
 app.command()(worker)
 
 

@@ -117,12 +117,14 @@ class LogSource:
         except ParentsNotEndedError as error:
             _log.info("%s", error, extra=fields)
             self._followed.discard((stage.name, shard.shard_id))
+            self._over.difference_update((stage.name, parent) for parent in shard.parents)
             return
         _log.info("shard taken over at %s", owned.shard.position, extra=fields)
         if await self._read(owned, deliver):
             await self._shards.give_up(owned)
             del owned
             interpreter.forget_shard()
+            self._followed.discard((stage.name, shard.shard_id))
             _log.info("shard read to its end", extra=fields)
             self._shard_ended.set()
 

@@ -26,7 +26,7 @@ import logging
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SnapshotError
@@ -67,6 +67,10 @@ class FolderSnapshots:
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
         """Copy the snapshot's files into ``folder``, which must not exist, and verify each."""
         await asyncio.to_thread(self._fetch, manifest, folder)
+
+    async def set_aside(self, manifest: Manifest) -> bool:
+        """Rename the manifest of a snapshot with a damaged file, and remove that; False if the snapshot is whole."""
+        return await asyncio.to_thread(self._set_aside_damaged, manifest)
 
     async def retire(self, stage: str, shard_id: str) -> None:
         """Remove the shard's old snapshots, and the files that no snapshot names any more."""
@@ -127,6 +131,27 @@ class FolderSnapshots:
                 self._read_manifest(manifest.stage, manifest.shard_id, Place.of(manifest))
             except SnapshotError:
                 path.replace(path.with_suffix(".damaged"))
+
+    def _set_aside_damaged(self, manifest: Manifest) -> bool:
+        path = self._path(manifest.stage, manifest.shard_id, Place.of(manifest))
+        with self._locked(fcntl.LOCK_EX):
+            damaged = [digest for digest in manifest.files.values() if not self._is_whole(digest)]
+            if damaged:
+                _log.error(
+                    "snapshot set aside: %s: files missing or damaged: %s", describe(manifest), ", ".join(damaged)
+                )
+                with suppress(FileNotFoundError):
+                    path.replace(path.with_suffix(".damaged"))
+                for digest in damaged:  # a file under this name would be taken for stored
+                    (self._files / digest).unlink(missing_ok=True)
+        return bool(damaged)
+
+    def _is_whole(self, digest: str) -> bool:
+        try:
+            with (self._files / digest).open("rb") as file:
+                return file_digest(file, "sha256").hexdigest() == digest
+        except FileNotFoundError:
+            return False
 
     # ------------------------------------------------------------------------------------------ manifests, fetch
 
@@ -241,10 +266,23 @@ class MemorySnapshots:
     async def fetch(self, manifest: Manifest, folder: Path) -> None:
         """Write the snapshot's files into ``folder``, which must not exist, and verify each."""
         for name, digest in manifest.files.items():
-            content = self.files.get(digest)
-            if content is None or sha256(content).hexdigest() != digest:
+            if not self.is_whole(digest):
                 raise SnapshotError(f"snapshot {describe(manifest)}: file {name} is missing or damaged")
         _write_files(folder, {name: self.files[digest] for name, digest in manifest.files.items()})
+
+    async def set_aside(self, manifest: Manifest) -> bool:
+        """Forget a snapshot with a damaged file, and that file; False if the snapshot is whole."""
+        damaged = [digest for digest in manifest.files.values() if not self.is_whole(digest)]
+        if damaged:
+            self._manifests.pop((manifest.stage, manifest.shard_id, Place.of(manifest)), None)
+            for digest in damaged:
+                self.files.pop(digest, None)
+        return bool(damaged)
+
+    def is_whole(self, digest: str) -> bool:
+        """Say whether the file of this name is there, and what it was."""
+        content = self.files.get(digest)
+        return content is not None and sha256(content).hexdigest() == digest
 
     async def retire(self, stage: str, shard_id: str) -> None:
         """Remove the shard's old snapshots, and the files that no snapshot names any more."""

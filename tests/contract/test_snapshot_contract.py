@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,23 @@ def value_in(folder: Path) -> bytes | None:
     return MemoryStores().read(folder).get(b"value")
 
 
+def damage_file(
+    snapshots: Snapshots, tmp_path: Path, manifest: Manifest, damage: Callable[[bytes], bytes] | None
+) -> None:
+    """Change the only file of a snapshot, or remove it."""
+    (digest,) = manifest.files.values()
+    if isinstance(snapshots, MemorySnapshots):
+        content = snapshots.files.pop(digest)
+        if damage is not None:
+            snapshots.files[digest] = damage(content)
+        return
+    path = tmp_path / "snapshots" / "files" / digest
+    content = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage(content))
+
+
 def test_a_shard_without_snapshots_has_none(snapshots: Snapshots) -> None:
     assert manifests(snapshots) == []
 
@@ -133,6 +151,29 @@ def test_a_snapshot_of_another_log_in_the_same_place_is_refused(snapshots: Snaps
 
     with pytest.raises(SnapshotError, match="log-2"):
         publish(snapshots, (replace(manifest, source="log-2/payments/shard-0"), folder))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:-1] + b"?", None])
+def test_a_damaged_snapshot_is_set_aside_and_can_be_published_again(
+    snapshots: Snapshots, shard: Shard, tmp_path: Path, damage: Callable[[bytes], bytes] | None
+) -> None:
+    manifest, folder = shard.snapshot(1, b"one", ended=True)
+    publish(snapshots, (manifest, folder))
+    damage_file(snapshots, tmp_path, manifest, damage)
+
+    assert asyncio.run(snapshots.set_aside(manifest))
+    assert manifests(snapshots) == []
+
+    publish(snapshots, (manifest, folder))
+    asyncio.run(snapshots.fetch(manifest, tmp_path / "fetched"))
+    assert value_in(tmp_path / "fetched") == b"one"
+
+
+def test_a_snapshot_that_is_whole_is_not_set_aside(snapshots: Snapshots, shard: Shard) -> None:
+    manifest = publish(snapshots, shard.snapshot(1, b"one"))
+
+    assert not asyncio.run(snapshots.set_aside(manifest))
+    assert manifests(snapshots) == [manifest]
 
 
 def test_retiring_keeps_the_newest(snapshots: Snapshots, shard: Shard, tmp_path: Path) -> None:

@@ -79,5 +79,6 @@ EXAMPLES: Final[tuple[object, ...]] = (
     events.ParticipantAvailabilityChanged("ALFADEFF", available=False),
     events.CutOffScheduled(17, at_us=ACCEPTED_US + 60_000_000),
     events.CycleSettled(17),
+    events.BehaviourOrdered("settle", 2),
 )
 EXAMPLE_OF_TYPE: Final[dict[type, object]] = {type(example): example for example in EXAMPLES}

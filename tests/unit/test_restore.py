@@ -271,6 +271,24 @@ def test_an_end_whose_state_is_not_what_its_manifest_says_is_not_inherited(worke
         worker.restore(SECOND)
 
 
+def test_a_damaged_end_is_set_aside_and_made_again(worker: Worker) -> None:
+    worker.put(LOW_KEY, Noted("one"))
+    worker.split()
+    worker.end(FIRST)
+    (end,) = finished(worker.snapshots.manifests(worker.stage.name, FIRST))
+    (digest,) = end.files.values()
+    worker.snapshots.files[digest] = worker.snapshots.files[digest][:-1] + b"?"
+
+    with pytest.raises(ParentsNotEndedError, match=f"waits until its parent {FIRST} is read again"):
+        worker.restore(SECOND)
+    assert finished(worker.snapshots.manifests(worker.stage.name, FIRST)) == []
+
+    again = worker.end(FIRST)
+    (made_again,) = finished(worker.snapshots.manifests(worker.stage.name, FIRST))
+    assert (made_again, again.committed.chain_head) == (end, end.chain_head)
+    assert Shard(worker.stage, worker.restore(SECOND), CapturingPublisher()).committed.records == 0
+
+
 def test_a_child_keeps_no_heads_of_its_parents(worker: Worker) -> None:
     for text in "abcdefgh":
         worker.put(LOW_KEY, Noted(text))

@@ -159,6 +159,29 @@ def test_a_parent_that_ended_without_its_snapshot_gets_it_after_a_restart(testbe
     asyncio.run(scenario())
 
 
+def test_a_parent_whose_end_snapshot_is_damaged_is_read_again(testbed: WorkerUnderTest) -> None:
+    async def scenario() -> None:
+        await create_streams(testbed.log, 1)
+        await testbed.say(("k", "one"))
+        await testbed.log.split(SOURCE, FIRST, LAST_HASH // 2)
+        await testbed.say(("k", "two"))
+        async with testbed.running(wanted=[FIRST]):
+
+            async def over() -> bool:
+                return bool(await testbed.snapshots.manifests("count", FIRST))
+
+            await eventually(over)
+        for digest in testbed.snapshots.files:
+            testbed.snapshots.files[digest] += b"damage"
+
+        async with testbed.running():
+            await testbed.until_counted({"k": 2})
+
+        assert (await testbed.downstream()).counts == {"k": [1, 2]}
+
+    asyncio.run(scenario())
+
+
 def test_only_the_shards_asked_for_are_owned(testbed: WorkerUnderTest) -> None:
     async def scenario() -> None:
         await create_streams(testbed.log, 3)

@@ -15,7 +15,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from schemas import edge
-from schemas.events import CAP_MINOR_MAX, CYCLE_MAX, TIME_US_MAX
+from schemas.events import BEHAVIOUR_VERSION_MAX, CAP_MINOR_MAX, CYCLE_MAX, TIME_US_MAX
 from schemas.identifiers import REFERENCE_LENGTH_MAX
 from schemas.money import AMOUNT_MINOR_MAX, MINOR_DIGITS
 
@@ -36,6 +36,7 @@ _OF_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "currency": _CURRENCY,
     "caps": st.dictionaries(_CURRENCY, st.integers(0, CAP_MINOR_MAX)),
     "cycle": st.integers(0, CYCLE_MAX),
+    "version": st.integers(0, BEHAVIOUR_VERSION_MAX),
     **dict.fromkeys(("agent", "bic", "settles_through", "instructing_agent", "responder"), _BIC),
     **dict.fromkeys(("accepted_us", "answered_us", "at_us"), _TIME),
 }

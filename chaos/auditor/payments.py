@@ -1,0 +1,214 @@
+"""N and S: every order that was given has one ending, one that it may have, and nothing settles twice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agents.streams import OUTBOUND, OUTCOMES, PARKED, PAYMENTS
+from chaos.auditor.invariants import Invariant, Problem
+from chaos.auditor.reading import Reading, Taken
+from chaos.workload import Answers, Ending, Order
+from pipeline.errors import Poison
+from pipeline.kernel import system_events
+from pipeline.kernel.envelope import decode
+from pipeline.kernel.system_events import FIRST_APPLICATION_KIND, Parked
+from schemas import codec
+from schemas.errors import UndecodableEventError
+from schemas.events import (
+    AccountCredited,
+    ParticipantAnswered,
+    PaymentConfirmed,
+    PaymentConflicted,
+    PaymentExpired,
+    PaymentHeld,
+    PaymentRejected,
+    PaymentRepeated,
+    PaymentSettled,
+    PaymentSubmitted,
+    PaymentUnknown,
+)
+
+_ENDINGS = {
+    PaymentSettled: Ending.SETTLED,
+    PaymentRejected: Ending.REJECTED,
+    PaymentExpired: Ending.EXPIRED,
+    PaymentHeld: Ending.HELD,
+}
+_AGAIN = {PaymentRepeated: Ending.REPEATED, PaymentConflicted: Ending.CONFLICTED}
+_OUR_OWN = frozenset({"authorise", "clearing"})
+_CONTRADICTING = frozenset({Answers.CONTRADICTS, Answers.CONTRADICTS_FIRST})
+
+
+def event_of(taken: Taken) -> object:
+    """Return the event of a record, or None for what carries none of the application's."""
+    envelope = taken.envelope
+    if envelope is None or envelope.kind < FIRST_APPLICATION_KIND:
+        return None
+    try:
+        return codec.decode(envelope.kind, envelope.version, envelope.body)
+    except UndecodableEventError:
+        return None
+
+
+@dataclass
+class Payments:
+    """What the recorded streams say of every payment."""
+
+    endings: dict[str, list[Ending]] = field(default_factory=lambda: defaultdict(list))
+    settled: dict[str, PaymentSettled] = field(default_factory=dict)
+    unknown: dict[str, PaymentUnknown] = field(default_factory=dict)
+    rejected_by: dict[str, str] = field(default_factory=dict)
+    credited: Counter[str] = field(default_factory=Counter)
+    confirmed: dict[str, dict[str, set[bool]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    """By payment and recipient: how it was told to have ended."""
+    parked_garbage: Counter[bytes] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    def in_limbo(self) -> list[str]:
+        """Return the payments whose outcome is unknown still."""
+        return [payment_id for payment_id in self.unknown if not self.endings[payment_id]]
+
+
+def payments_of(readings: Mapping[str, Reading], orders: Mapping[str, Order]) -> Payments:
+    """Read what became of every payment."""
+    payments = Payments()
+    for taken in readings[OUTCOMES].taken:
+        _note_outcome(payments, event_of(taken))
+    for taken in readings[PAYMENTS].taken:
+        event = event_of(taken)
+        if isinstance(event, AccountCredited):
+            payments.credited[event.payment_id] += 1
+    for taken in readings[OUTBOUND].taken:
+        event = event_of(taken)
+        if isinstance(event, PaymentConfirmed):
+            payments.confirmed[event.payment_id][event.recipient].add(event.settled)
+    for taken in readings[PARKED].taken:
+        _note_parked(payments, taken, orders)
+    return payments
+
+
+def _note_outcome(payments: Payments, event: object) -> None:
+    ending = _ENDINGS.get(type(event))
+    if ending is not None:
+        payment_id: str = event.payment_id  # type: ignore[attr-defined]
+        payments.endings[payment_id].append(ending)
+    if isinstance(event, PaymentSettled):
+        payments.settled[event.payment_id] = event
+    elif isinstance(event, PaymentRejected):
+        payments.rejected_by[event.payment_id] = event.refused_by
+    elif isinstance(event, PaymentUnknown):
+        payments.unknown[event.payment_id] = event
+    elif isinstance(event, PaymentRepeated | PaymentConflicted) and event.of != event.payment_id:
+        payments.endings[event.payment_id].append(_AGAIN[type(event)])
+
+
+def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order]) -> None:
+    if taken.envelope is None or taken.envelope.kind != system_events.kind_of_type[Parked]:
+        return
+    parked = system_events.decode(taken.envelope.kind, taken.envelope.version, taken.envelope.body)
+    if not isinstance(parked, Parked):
+        return
+    try:
+        envelope = decode(parked.record)
+        event = codec.decode(envelope.kind, envelope.version, envelope.body)
+    except (Poison, UndecodableEventError):
+        payments.parked_garbage[parked.record] += 1
+        return
+    if isinstance(event, PaymentSubmitted):
+        payments.endings[event.transfer.payment_id].append(Ending.PARKED)
+    elif not (isinstance(event, ParticipantAnswered) and _may_be_parked(event, orders)):
+        payments.problems.append(Problem(Invariant.ENDS_ONCE, f"parked for no reason: {parked.reason}: {event}"))
+
+
+def _may_be_parked(answer: ParticipantAnswered, orders: Mapping[str, Order]) -> bool:
+    """Say whether an answer belongs to an order whose receiver contradicts itself."""
+    return any(
+        order.answers in _CONTRADICTING
+        for order in orders.values()
+        if order.transfer.transaction_id == answer.transaction_id
+    )
+
+
+def problems_of_payments(
+    payments: Payments, orders: Mapping[str, Order], sent: Sequence[str], garbage: Sequence[bytes]
+) -> Iterator[Problem]:
+    """Yield every order that did not end as it may, and everything that settled twice."""
+    yield from payments.problems
+    for payment_id in sent:
+        yield from _one_ending(payments, orders[payment_id])
+    for payment_id in payments.endings:
+        if payment_id not in orders:
+            yield Problem(Invariant.ENDS_ONCE, f"{payment_id} ended, and was never ordered")
+    for record in garbage:
+        times = payments.parked_garbage.pop(record, 0)
+        if times != 1:
+            yield Problem(Invariant.ENDS_ONCE, f"{record!r} was parked {times} times")
+    for record in payments.parked_garbage:
+        yield Problem(Invariant.ENDS_ONCE, f"parked, and never sent: {record!r}")
+    yield from _settled_once(payments, orders)
+    yield from _told_alike(payments, orders)
+
+
+def _one_ending(payments: Payments, order: Order) -> Iterator[Problem]:
+    payment_id = order.payment_id
+    endings = list(payments.endings.get(payment_id, ()))
+    if not endings and payment_id in payments.unknown:
+        endings = [Ending.LIMBO]
+    if len(endings) != 1:
+        times = " and ".join(endings) or "nothing"
+        invariant = Invariant.SETTLES_AT_MOST_ONCE if endings.count(Ending.SETTLED) > 1 else Invariant.ENDS_ONCE
+        yield Problem(invariant, f"{payment_id} ({order.kind}, {order.answers}) ended as {times}")
+    elif endings[0] not in order.allowed:
+        allowed = ", ".join(sorted(order.allowed))
+        yield Problem(
+            Invariant.ENDS_ONCE,
+            f"{payment_id} ({order.kind}, {order.answers}) was {endings[0]}, but may only be {allowed}",
+        )
+    elif endings[0] is Ending.REJECTED and payments.rejected_by[payment_id] not in _OUR_OWN and not _rejects(order):
+        refused_by = payments.rejected_by[payment_id]
+        yield Problem(Invariant.ENDS_ONCE, f"{payment_id} was rejected by {refused_by}, who did not reject it")
+
+
+def _rejects(order: Order) -> bool:
+    return order.answers in {
+        Answers.REJECTS,
+        Answers.REJECTS_WHEN_ASKED,
+        Answers.CONTRADICTS_FIRST,
+        Answers.CONTRADICTS,
+    }
+
+
+def _settled_once(payments: Payments, orders: Mapping[str, Order]) -> Iterator[Problem]:
+    transactions = Counter(
+        (orders[payment_id].transfer.debtor.agent, orders[payment_id].transfer.transaction_id)
+        for payment_id in payments.settled
+    )
+    uetrs = Counter(orders[payment_id].transfer.uetr for payment_id in payments.settled)
+    for identity, times in (*transactions.items(), *uetrs.items()):
+        if times > 1:
+            yield Problem(Invariant.SETTLES_AT_MOST_ONCE, f"{identity} was settled {times} times")
+    for payment_id, settled in payments.settled.items():
+        if settled.amount != orders[payment_id].transfer.amount:
+            yield Problem(Invariant.MONEY, f"{payment_id} was settled with {settled.amount}")
+        if payments.credited[payment_id] != 1:
+            times = payments.credited[payment_id]
+            yield Problem(Invariant.SETTLES_AT_MOST_ONCE, f"{payment_id} was credited to its payee {times} times")
+    for payment_id in payments.credited:
+        if payment_id not in payments.settled:
+            yield Problem(Invariant.MONEY, f"{payment_id} was credited to its payee and never settled")
+
+
+def _told_alike(payments: Payments, orders: Mapping[str, Order]) -> Iterator[Problem]:
+    """Both sides of a cleared payment are told how it ended, and never two things."""
+    for payment_id, told in payments.confirmed.items():
+        for recipient, endings in told.items():
+            if endings != {payment_id in payments.settled}:
+                yield Problem(Invariant.ENDS_ONCE, f"{recipient} was told {endings} of {payment_id}")
+    for payment_id, settled in payments.settled.items():
+        if settled.debtor_settlement_account:
+            transfer = orders[payment_id].transfer
+            for recipient in (transfer.debtor.agent, transfer.creditor.agent):
+                if recipient not in payments.confirmed[payment_id]:
+                    yield Problem(Invariant.ENDS_ONCE, f"{recipient} was never told that {payment_id} settled")

@@ -1,0 +1,273 @@
+"""The world around the product: clients, participants, the central bank, the calendar and operators.
+
+They are as reliable as the product may ask of them, and no more: what they have put is durable, they repeat, they
+disorder, their clocks are a little off, and participants answer as they please.  Each is idempotent by its business
+keys, as ``PROTOCOL.md`` demands of edges.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from random import Random
+from typing import Final, Protocol
+
+from agents.streams import CLEARING, CONTROL, OUTBOUND, OUTCOMES, PAYMENTS
+from chaos.auditor.invariants import Breach, Invariant
+from chaos.simulator.faults import Fault, Odds, Recovery
+from chaos.simulator.topology import NEXT_VERSION
+from chaos.simulator.virtual_time import SECOND_US, VirtualTime
+from chaos.workload import Answers, Order, Workload, listings
+from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
+from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
+from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
+from pipeline.ports import Entry
+from schemas import codec
+from schemas.events import (
+    BehaviourOrdered,
+    CutOffScheduled,
+    CycleNetted,
+    CycleSettled,
+    ParticipantAnswered,
+    PaymentForwarded,
+    PaymentRejected,
+    PaymentSettled,
+    PaymentSubmitted,
+    PaymentUnknown,
+    StatusRequested,
+)
+
+CYCLE_US: Final = 60 * SECOND_US
+ASKED_BEFORE_ANSWERING: Final = 2
+_DISORDER_US: Final = 2 * SECOND_US
+_MEAN_BETWEEN_ORDERS_US: Final = 900_000
+_LATE_US: Final = 3 * SECOND_US
+
+
+def _nothing() -> None:
+    """Wait for nothing."""
+
+
+class World(Protocol):
+    """What the edges may do."""
+
+    time: VirtualTime
+    odds: Odds
+    random: Random
+
+    def after(self, us: int, action: Callable[[], None]) -> None:
+        """Do something later."""
+
+    def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
+        """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""
+
+
+class Edges:
+    """Everybody outside."""
+
+    def __init__(self, world: World, orders: int) -> None:
+        self._world = world
+        self._random = world.random
+        self._left = orders
+        self._counter = 0
+        self.workload = Workload(world.random)
+        self.garbage: list[bytes] = []
+        self.sent: dict[str, None] = {}
+        """The payments whose order the log has taken, in that order."""
+        self.settled: set[str] = set()
+        self.limbo: set[str] = set()
+        self._asked: dict[str, int] = defaultdict(int)
+        self._answered: set[str] = set()
+        self._pieces: dict[int, list[HashRange]] = defaultdict(list)
+        self.cycles = 0
+        """Cut-offs that were set."""
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether every order was given."""
+        return self._left == 0
+
+    def start(self) -> None:
+        """Tell who there is, and begin."""
+        for entry in listings():
+            self._tell(CONTROL, CONTROL, entry)
+        self._set_cut_off()
+        self._world.after(5 * SECOND_US, self._order)
+        upgrade_us = self._random.randrange(20, 150) * SECOND_US
+        self._world.after(upgrade_us, self._order_the_next_behaviour)
+
+    def stop(self, last_cut_off_us: int) -> None:
+        """Give no more orders; let the last cycle be cut off in ``last_cut_off_us``, when all that can settle has."""
+        self._left = 0
+        self._world.after(last_cut_off_us - CYCLE_US, self._set_cut_off)
+
+    # ------------------------------------------------------------------------------------------------------ clients
+
+    def _order(self) -> None:
+        if self._left == 0:
+            return
+        self._left -= 1
+        order = self.workload.draw(self._world.time.us)
+        self._submit(order)
+        if self._happens(Fault.DUPLICATE, 0.06):
+            again = self.workload.recent()
+            if again is not None:
+                self._submit(again)
+        if self._happens(Fault.POISON, 0.03):
+            self._put_garbage()
+        self._world.after(round(self._random.expovariate(1 / _MEAN_BETWEEN_ORDERS_US)), self._order)
+
+    def _submit(self, order: Order) -> None:
+        transfer = order.transfer
+        event = PaymentSubmitted(transfer)
+
+        def landed() -> None:
+            self.sent.setdefault(order.payment_id)
+            self.workload.note_sent(order, self._world.time.us)
+
+        def put() -> None:
+            self._tell(PAYMENTS, transfer.debtor.account, event, landed)
+
+        if order.kind.value == "plain" and self._happens(Fault.OUT_OF_ORDER, 0.05):
+            self._world.after(self._random.randrange(_DISORDER_US), put)
+        else:
+            put()
+
+    def _put_garbage(self) -> None:
+        number = len(self.garbage)
+        hashed = self._random.randbytes(HASH_BYTES)
+        garbage = (
+            b"no envelope %d" % number,
+            encode(self._envelope(999, 1, hashed, b"of a kind that is none %d" % number)),
+            encode(self._envelope(256, 1, hashed, b"no body %d" % number)),
+        )[number % 3]
+        self.garbage.append(garbage)
+        stream = self._random.choice((PAYMENTS, CLEARING))
+        self._world.put(stream, Entry(hashed, [garbage]), _nothing)
+
+    # ----------------------------------------------------------------------- participants, central bank, operators
+
+    def hear(self, stream: str, envelope: Envelope) -> None:
+        """Take in an output of the product, once."""
+        if envelope.kind < FIRST_APPLICATION_KIND:
+            return
+        if stream == OUTBOUND:
+            event = codec.decode(envelope.kind, envelope.version, envelope.body)
+            if isinstance(event, PaymentForwarded):
+                self._world.after(self._random.randrange(20_000, 200_000), lambda: self._receive(event))
+            elif isinstance(event, StatusRequested):
+                self._world.after(self._random.randrange(20_000, 400_000), lambda: self._be_asked(event))
+        elif stream == OUTCOMES:
+            self._hear_outcome(codec.decode(envelope.kind, envelope.version, envelope.body))
+
+    def _hear_outcome(self, event: object) -> None:
+        if isinstance(event, PaymentSettled):
+            if event.payment_id in self.settled:
+                raise Breach(Invariant.SETTLES_AT_MOST_ONCE, f"{event.payment_id} settles a second time")
+            self.settled.add(event.payment_id)
+        elif isinstance(event, PaymentUnknown):
+            self.limbo.add(event.payment_id)
+        elif isinstance(event, CycleNetted):
+            self._hear_netted(event)
+        if isinstance(event, PaymentSettled | PaymentRejected) and event.payment_id in self.limbo:
+            self.limbo.remove(event.payment_id)
+            self._world.odds.recover(Recovery.LIMBO_RESOLVED)
+
+    def _hear_netted(self, netted: CycleNetted) -> None:
+        pieces = self._pieces[netted.cycle]
+        pieces.append(HashRange.from_bytes(netted.first, netted.last))
+        if not missing_from(FULL_RANGE, pieces):
+            if len(pieces) > 1:
+                self._world.odds.recover(Recovery.CYCLE_FINALISED_BY_PIECES)
+            self._world.after(
+                self._random.randrange(SECOND_US, 20 * SECOND_US),
+                lambda: self._tell(CONTROL, CONTROL, CycleSettled(netted.cycle)),
+            )
+
+    def _receive(self, forwarded: PaymentForwarded) -> None:
+        """Answer as the order's receiver does; the same order again is known."""
+        payment_id = forwarded.transfer.payment_id
+        if payment_id in self._answered:
+            return
+        self._answered.add(payment_id)
+        answers = self.workload.orders[payment_id].answers
+        now_us = self._world.time.us
+        soon_us = self._random.choice((50_000, 100_000, 300_000, 1_500_000))
+        odds = self._world.odds
+        if answers in {Answers.ACCEPTS, Answers.ACCEPTS_TWICE, Answers.CONTRADICTS}:
+            self._answer_after(soon_us, forwarded, accepted=True)
+        elif answers in {Answers.REJECTS, Answers.CONTRADICTS_FIRST}:
+            self._answer_after(soon_us, forwarded, accepted=False)
+        elif answers is Answers.ACCEPTS_LATE:
+            odds.fire(Fault.ANSWER_LATE)
+            late_us = max(forwarded.deadline_us - now_us, 0) + self._random.choice((0, 1_000, _LATE_US))
+            self._answer_after(late_us, forwarded, accepted=True)
+        elif answers is Answers.NEVER:
+            odds.fire(Fault.ANSWER_NEVER)
+        else:
+            odds.fire(Fault.ANSWER_ONLY_WHEN_ASKED)
+        if answers is Answers.ACCEPTS_TWICE:
+            odds.fire(Fault.ANSWER_TWICE)
+            self._answer_after(soon_us + self._random.randrange(2 * SECOND_US), forwarded, accepted=True)
+        elif answers in {Answers.CONTRADICTS, Answers.CONTRADICTS_FIRST}:
+            odds.fire(Fault.ANSWER_CONTRADICTORY)
+            accepted = answers is Answers.CONTRADICTS_FIRST
+            self._answer_after(soon_us + self._random.randrange(1, 2 * SECOND_US), forwarded, accepted=accepted)
+
+    def _be_asked(self, asked: StatusRequested) -> None:
+        answers = self.workload.orders[asked.payment_id].answers
+        self._asked[asked.payment_id] += 1
+        enough = self._asked[asked.payment_id] >= ASKED_BEFORE_ANSWERING
+        if answers in {Answers.ACCEPTS_WHEN_ASKED, Answers.REJECTS_WHEN_ASKED} and enough:
+            self._answer(asked, accepted=answers is Answers.ACCEPTS_WHEN_ASKED)
+
+    def _answer_after(self, us: int, forwarded: PaymentForwarded, *, accepted: bool) -> None:
+        transfer = forwarded.transfer
+        asked = StatusRequested(
+            transfer.creditor.agent,
+            transfer.payment_id,
+            transfer.transaction_id,
+            transfer.debtor.agent,
+            forwarded.settlement_account,
+        )
+        self._world.after(us, lambda: self._answer(asked, accepted=accepted))
+
+    def _answer(self, asked: StatusRequested, *, accepted: bool) -> None:
+        answer = ParticipantAnswered(
+            asked.transaction_id,
+            asked.instructing_agent,
+            asked.recipient,
+            asked.settlement_account,
+            accepted,
+            "" if accepted else "AC04",
+            self._world.time.us,
+        )
+        self._tell(CLEARING, asked.settlement_account, answer)
+
+    def _set_cut_off(self) -> None:
+        self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + CYCLE_US))
+        self.cycles += 1
+        if not self._world.odds.calm:
+            self._world.after(CYCLE_US, self._set_cut_off)
+
+    def _order_the_next_behaviour(self) -> None:
+        for stage in ("authorise", "settle"):
+            self._tell(CONTROL, CONTROL, BehaviourOrdered(stage, NEXT_VERSION))
+
+    # --------------------------------------------------------------------------------------------------------- puts
+
+    def _tell(self, stream: str, key: str, event: object, landed: Callable[[], None] = _nothing) -> None:
+        kind, version, body = codec.encode(event)
+        hashed = hash_key(key)
+        self._world.put(stream, Entry(hashed, [encode(self._envelope(kind, version, hashed, body))]), landed)
+
+    def _envelope(self, kind: int, version: int, hashed: bytes, body: bytes) -> Envelope:
+        self._counter += 1
+        lineage = edge_lineage(1, self._counter)
+        return Envelope(FROM_EDGE, kind, version, self._world.time.us, hashed, hashed, lineage, b"edge", body)
+
+    def _happens(self, fault: Fault, base: float) -> bool:
+        happens = self._random.random() < self._world.odds.of(fault, base)
+        if happens:
+            self._world.odds.fire(fault)
+        return happens
