@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from agents.streams import OUTBOUND, OUTCOMES, PARKED, PAYMENTS
 from chaos.auditor.invariants import Invariant, Problem
 from chaos.auditor.reading import Reading, Taken
-from chaos.workload import Answers, Ending, Order
+from chaos.workload import Answers, Ending, Order, OrderKind
 from pipeline.errors import Poison
 from pipeline.kernel import system_events
 from pipeline.kernel.envelope import decode
@@ -123,9 +123,13 @@ def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order]) 
 
 
 def _may_be_parked(answer: ParticipantAnswered, orders: Mapping[str, Order]) -> bool:
-    """Say whether an answer belongs to an order whose receiver contradicts itself."""
+    """Say whether an answer may contradict what was decided before.
+
+    Its receiver may contradict itself; and an answer names a transaction, so it may meet another order than the one
+    that it answers, where two accounts have claimed one transaction.
+    """
     return any(
-        order.answers in _CONTRADICTING
+        order.answers in _CONTRADICTING or order.kind is OrderKind.STOLEN
         for order in orders.values()
         if order.transfer.transaction_id == answer.transaction_id
     )

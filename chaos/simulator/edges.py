@@ -8,7 +8,7 @@ keys, as ``PROTOCOL.md`` demands of edges.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final, Protocol
 
@@ -37,8 +37,20 @@ from schemas.events import (
     StatusRequested,
 )
 
-CYCLE_US: Final = 60 * SECOND_US
+CYCLE_US: Final = 90 * SECOND_US
 ASKED_BEFORE_ANSWERING: Final = 2
+_ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
+    Answers.ACCEPTS: (True,),
+    Answers.REJECTS: (False,),
+    Answers.ACCEPTS_LATE: (True,),
+    Answers.ACCEPTS_TWICE: (True, True),
+    Answers.CONTRADICTS: (True, False),
+    Answers.CONTRADICTS_FIRST: (False, True),
+    Answers.NEVER: (),
+    Answers.ACCEPTS_WHEN_ASKED: (),
+    Answers.REJECTS_WHEN_ASKED: (),
+}
+"""What a receiver says of itself, one after the other: accepted or not."""
 _DISORDER_US: Final = 2 * SECOND_US
 _MEAN_BETWEEN_ORDERS_US: Final = 900_000
 _LATE_US: Final = 3 * SECOND_US
@@ -60,6 +72,18 @@ class World(Protocol):
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""
+
+
+def _asked_by(forwarded: PaymentForwarded) -> StatusRequested:
+    """Return what an answer to a forwarded payment answers."""
+    transfer = forwarded.transfer
+    return StatusRequested(
+        transfer.creditor.agent,
+        transfer.payment_id,
+        transfer.transaction_id,
+        transfer.debtor.agent,
+        forwarded.settlement_account,
+    )
 
 
 class Edges:
@@ -194,25 +218,18 @@ class Edges:
         now_us = self._world.time.us
         soon_us = self._random.choice((50_000, 100_000, 300_000, 1_500_000))
         odds = self._world.odds
-        if answers in {Answers.ACCEPTS, Answers.ACCEPTS_TWICE, Answers.CONTRADICTS}:
-            self._answer_after(soon_us, forwarded, accepted=True)
-        elif answers in {Answers.REJECTS, Answers.CONTRADICTS_FIRST}:
-            self._answer_after(soon_us, forwarded, accepted=False)
-        elif answers is Answers.ACCEPTS_LATE:
+        if answers is Answers.ACCEPTS_LATE:
             odds.fire(Fault.ANSWER_LATE)
-            late_us = max(forwarded.deadline_us - now_us, 0) + self._random.choice((0, 1_000, _LATE_US))
-            self._answer_after(late_us, forwarded, accepted=True)
+            soon_us = max(forwarded.deadline_us - now_us, 0) + self._random.choice((0, 1_000, _LATE_US))
         elif answers is Answers.NEVER:
             odds.fire(Fault.ANSWER_NEVER)
-        else:
+        elif answers in {Answers.ACCEPTS_WHEN_ASKED, Answers.REJECTS_WHEN_ASKED}:
             odds.fire(Fault.ANSWER_ONLY_WHEN_ASKED)
-        if answers is Answers.ACCEPTS_TWICE:
+        elif answers is Answers.ACCEPTS_TWICE:
             odds.fire(Fault.ANSWER_TWICE)
-            self._answer_after(soon_us + self._random.randrange(2 * SECOND_US), forwarded, accepted=True)
         elif answers in {Answers.CONTRADICTS, Answers.CONTRADICTS_FIRST}:
             odds.fire(Fault.ANSWER_CONTRADICTORY)
-            accepted = answers is Answers.CONTRADICTS_FIRST
-            self._answer_after(soon_us + self._random.randrange(1, 2 * SECOND_US), forwarded, accepted=accepted)
+        self._answer_in_turn(soon_us, _asked_by(forwarded), _ANSWERS[answers])
 
     def _be_asked(self, asked: StatusRequested) -> None:
         answers = self.workload.orders[asked.payment_id].answers
@@ -221,18 +238,19 @@ class Edges:
         if answers in {Answers.ACCEPTS_WHEN_ASKED, Answers.REJECTS_WHEN_ASKED} and enough:
             self._answer(asked, accepted=answers is Answers.ACCEPTS_WHEN_ASKED)
 
-    def _answer_after(self, us: int, forwarded: PaymentForwarded, *, accepted: bool) -> None:
-        transfer = forwarded.transfer
-        asked = StatusRequested(
-            transfer.creditor.agent,
-            transfer.payment_id,
-            transfer.transaction_id,
-            transfer.debtor.agent,
-            forwarded.settlement_account,
-        )
-        self._world.after(us, lambda: self._answer(asked, accepted=accepted))
+    def _answer_in_turn(self, us: int, asked: StatusRequested, answers: Sequence[bool]) -> None:
+        """Answer in ``us``, and say what else there is to say once that has arrived."""
+        if not answers:
+            return
+        accepted, *others = answers
+        pause_us = self._random.randrange(1, 2 * SECOND_US)
 
-    def _answer(self, asked: StatusRequested, *, accepted: bool) -> None:
+        def go_on() -> None:
+            self._answer_in_turn(pause_us, asked, others)
+
+        self._world.after(us, lambda: self._answer(asked, go_on, accepted=accepted))
+
+    def _answer(self, asked: StatusRequested, landed: Callable[[], None] = _nothing, *, accepted: bool) -> None:
         answer = ParticipantAnswered(
             asked.transaction_id,
             asked.instructing_agent,
@@ -242,7 +260,7 @@ class Edges:
             "" if accepted else "AC04",
             self._world.time.us,
         )
-        self._tell(CLEARING, asked.settlement_account, answer)
+        self._tell(CLEARING, asked.settlement_account, answer, landed)
 
     def _set_cut_off(self) -> None:
         self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + CYCLE_US))

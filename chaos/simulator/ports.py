@@ -35,6 +35,18 @@ class Mover(Protocol):
         """Say whether it died, or another has taken its place."""
 
 
+class Tip(Protocol):
+    """How far a shard of the log goes."""
+
+    @property
+    def end(self) -> int:
+        """The sequence number of the newest record."""
+
+    @property
+    def closed(self) -> bool:
+        """True once the shard was split or merged."""
+
+
 class LatePut(NamedTuple):
     """An entry that is still on its way."""
 
@@ -149,13 +161,9 @@ class SimulatedLog(MemoryLog):
         """Return all shards, for those who need no turn."""
         return self._map(stream).shards
 
-    def end_of(self, stream: str, shard_id: str) -> int:
-        """Return the sequence number of the newest record."""
-        return self._shards[stream, shard_id].end
-
-    def is_closed(self, stream: str, shard_id: str) -> bool:
-        """Say whether the shard was split or merged."""
-        return self._shards[stream, shard_id].closed
+    def tip_of(self, stream: str, shard_id: str) -> Tip:
+        """Return where a shard ends, for as long as the world lives."""
+        return self._shards[stream, shard_id]
 
     @property
     def is_unavailable(self) -> bool:

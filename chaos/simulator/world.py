@@ -47,12 +47,12 @@ DRAIN_US: Final = 3 * HOUR_US
 which it may still answer lies within it, and so does every deadline and the settlement of the last cycle."""
 SHARDS_MAX: Final = 6
 """Open at once in a stream."""
-OWNERS_MAX: Final = 26
+OWNERS_MAX: Final = 16
 TRACED: Final = 4_000
 _TURNS_MAX: Final = 2_000_000
 _NIGHT_US: Final = 13 * HOUR_US
-_TICK_US: Final = 4 * SECOND_US
-_CALM_TICK_US: Final = 2 * MINUTE_US
+_TICK_US: Final = 8 * SECOND_US
+_CALM_TICK_US: Final = 6 * MINUTE_US
 _SKEW_US_MAX: Final = 4 * SECOND_US
 _STAGE_OF_STREAM: Final = {CONTROL: "control", PAYMENTS: "authorise", CLEARING: "settle"}
 _STREAM_OF_STAGE: Final = {stage: stream for stream, stage in _STAGE_OF_STREAM.items()}
@@ -148,7 +148,7 @@ class World:
 
     def leaves(self) -> dict[tuple[str, str], Owner]:
         """Return the owner of every shard that is open, by stage and shard."""
-        return {owner.key: owner for owner in self.owners if not owner.is_gone and not owner.is_ended}
+        return {owner.key: owner for owner in self.owners if not owner.is_gone}
 
     def say(self, text: str) -> None:
         """Note what happens, for whoever reads the trace of a failure."""
@@ -186,6 +186,10 @@ class World:
         except PipelineError as error:
             self._end(owner, error)
             return
+        if not owner.activities:
+            self.owners.remove(owner)
+            self.say(f"{owner} has read its shard to the end")
+            return
         for late in self.log.late[late_before:]:
             self.after(self.random.randrange(12 * SECOND_US), lambda late=late: finished(self.log.deliver(late)))  # type: ignore[misc]
         if isinstance(activity.waits_for, int):
@@ -222,7 +226,7 @@ class World:
 
     def _replace(self, owner: Owner, _activity: Activity) -> None:
         """Another machine takes the shard over, and who was its owner does not know."""
-        if owner.is_gone or owner.is_ended or len(self.owners) >= OWNERS_MAX:
+        if owner.is_gone or len(self.owners) >= OWNERS_MAX:
             return
         self.odds.fire(Fault.TWO_OWNERS)
         owner.is_gone = True
@@ -324,7 +328,7 @@ class World:
     def _staff(self) -> None:
         """See to it that every shard that a stage reads has an owner, or an END snapshot."""
         ended = {(manifest.stage, manifest.shard_id) for manifest in self.snapshots.all() if manifest.ended}
-        owned = {owner.key for owner in self.owners if not owner.is_gone and not owner.is_ended} | self._dead
+        owned = self.leaves().keys() | self._dead
         for stream, stage in _STAGE_OF_STREAM.items():
             for shard in self.log.shards_of(stream):
                 if (stage, shard.shard_id) not in owned | ended:
@@ -372,10 +376,10 @@ class World:
 
     def _bury(self, owner: Owner, *, keeps_disk: bool = True) -> None:
         """Let a dead owner's shard be taken over in a while, if it was the owner."""
-        was_owner, was_ended = not owner.is_gone, owner.is_ended
+        was_owner = not owner.is_gone
         owner.die()
         self.owners.remove(owner)
-        if not was_owner or was_ended:
+        if not was_owner:
             return
         again = self.odds.calm or (keeps_disk and self.random.choice((True, False)))
         if again and keeps_disk:
@@ -410,13 +414,13 @@ class World:
         """Let every owner tell its shard what time its machine takes it for."""
         self._staff()
         for owner in self.owners:
-            if owner.shard is not None and not owner.is_ended and not self.log.is_unavailable:
+            if owner.shard is not None and not self.log.is_unavailable:
                 self._tick(owner)
         self.after(_CALM_TICK_US if self.odds.calm else _TICK_US, self._tick_all)
 
     def _tick(self, owner: Owner) -> None:
         owned = owner.description.hash_range
-        if self.log.is_closed(owner.stage.source_stream, owner.shard_id):
+        if self.log.tip_of(owner.stage.source_stream, owner.shard_id).closed:
             return
         self._ticks += 1
         address = owned.first_bytes, owned.last_bytes
@@ -437,11 +441,10 @@ class World:
 
     def _require_rest(self) -> None:
         for owner in self.owners:
-            end = self.log.end_of(owner.stage.source_stream, owner.shard_id)
-            if not owner.is_ended and not owner.is_at(end):
+            if not owner.is_at(self.log.tip_of(owner.stage.source_stream, owner.shard_id).end):
                 text = f"{owner} has not come to the end of its shard {DRAIN_US // SECOND_US} s after the faults"
                 raise Breach(Invariant.COMES_TO_REST, text)
-        owned = {owner.key for owner in self.owners if not owner.is_gone}
+        owned = self.leaves()
         for stream, stage in _STAGE_OF_STREAM.items():
             for shard in self._open_shards(stream):
                 if (stage, shard.shard_id) not in owned:
