@@ -251,10 +251,19 @@ class Workload:
         if kind is OrderKind.CONFLICT:
             transfer = replace(transfer, amount=Money(transfer.amount.minor + 1, transfer.amount.currency))
         elif kind is OrderKind.STOLEN:
-            others = [n for n in range(ACCOUNTS_A_BANK) if _token(transfer.debtor.agent, n) != transfer.debtor.account]
-            account = _token(transfer.debtor.agent, self._random.choice(others))
-            transfer = replace(transfer, debtor=Party(account, transfer.debtor.agent))
+            transfer = replace(transfer, debtor=self._another_account(transfer))
         return Order(number, kind, transfer, first.answers, _allowed(kind, transfer, first.answers))
+
+    def _another_account(self, transfer: CreditTransfer) -> Party:
+        """Return an account of the debtor's bank that has not claimed the transaction yet."""
+        bic = transfer.debtor.agent
+        claimed = {
+            order.transfer.debtor.account
+            for order in self.orders.values()
+            if order.transfer.transaction_id == transfer.transaction_id
+        }
+        left = [n for n in range(ACCOUNTS_A_BANK) if _token(bic, n) not in claimed]
+        return Party(_token(bic, left[0]), bic)
 
     def _amount(self, debtor_bank: str) -> int:
         tight = debtor_bank in {bank(1), bank(2)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agents.streams import OUTBOUND, OUTCOMES, PARKED, PAYMENTS
 from chaos.auditor.invariants import Invariant, Problem
 from chaos.auditor.reading import Reading, Taken
+from chaos.simulator.virtual_time import HOUR_US
 from chaos.workload import Answers, Ending, Order, OrderKind
 from pipeline.errors import Poison
 from pipeline.kernel import system_events
@@ -37,6 +38,8 @@ _ENDINGS = {
     PaymentHeld: Ending.HELD,
 }
 _AGAIN = {PaymentRepeated: Ending.REPEATED, PaymentConflicted: Ending.CONFLICTED}
+_CLAIMS_KEPT_US = 24 * HOUR_US
+"""At least, from the end of a payment on."""
 _OUR_OWN = frozenset({"authorise", "clearing"})
 _CONTRADICTING = frozenset({Answers.CONTRADICTS, Answers.CONTRADICTS_FIRST})
 
@@ -125,11 +128,13 @@ def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order]) 
 def _may_be_parked(answer: ParticipantAnswered, orders: Mapping[str, Order]) -> bool:
     """Say whether an answer may contradict what was decided before.
 
-    Its receiver may contradict itself; and an answer names a transaction, so it may meet another order than the one
-    that it answers, where two accounts have claimed one transaction.
+    Its receiver may contradict itself; an answer names a transaction, so it may meet another order than the one that
+    it answers, where two accounts have claimed one transaction; and after a day nothing of the transaction is known.
     """
     return any(
-        order.answers in _CONTRADICTING or order.kind is OrderKind.STOLEN
+        order.answers in _CONTRADICTING
+        or order.kind is OrderKind.STOLEN
+        or answer.answered_us - order.transfer.accepted_us > _CLAIMS_KEPT_US
         for order in orders.values()
         if order.transfer.transaction_id == answer.transaction_id
     )
