@@ -30,6 +30,8 @@ from pipeline.ports import Record, ShardDescription
 
 ENGINE: Final = Engine()
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+COVERING_SEEDS: Final = 100
+"""In so many seeds every fault and every recovery must have happened."""
 _PROBLEMS_MAX: Final = 20
 """Of one seed, that are told."""
 
@@ -150,9 +152,18 @@ class Sweep:
         if result.problems:
             self.failed.append(result)
 
+    @property
     def never(self) -> list[str]:
-        """Return the faults and recoveries that never happened: what they would show was not tested."""
-        return [name for name in (*Fault, *Recovery) if not (self.faults | self.recoveries)[name]]
+        """The faults and recoveries that never happened: what they would show was not tested."""
+        return [
+            *(str(fault) for fault in Fault if not self.faults[fault]),
+            *(str(recovery) for recovery in Recovery if not self.recoveries[recovery]),
+        ]
+
+    @property
+    def good(self) -> bool:
+        """Say whether every invariant held, and whether so many seeds have shown everything that there is to show."""
+        return not self.failed and (self.seeds < COVERING_SEEDS or not self.never)
 
     def as_json(self) -> dict[str, Any]:
         """Return the sweep as one object."""
@@ -166,7 +177,7 @@ class Sweep:
             "virtual_seconds": self.virtual_us // SECOND_US,
             "faults": {str(fault): self.faults[fault] for fault in Fault},
             "recoveries": {str(recovery): self.recoveries[recovery] for recovery in Recovery},
-            "never": self.never(),
+            "never": self.never,
             "invariants": {invariant.value: "violated" if invariant in violated else "held" for invariant in Invariant},
         }
 
