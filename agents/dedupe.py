@@ -13,8 +13,8 @@ Claims are forgotten, so an order must never be taken in after its claim may be 
     gone      not before  claimed + CLAIMS_REACH_US + AHEAD_US_MAX        a generation of claims
     refused   from        accepted + CLAIMS_REACH_US on                   which is not after it is gone
 
-A claim that is still there answers first.  Where there is none, an order that is too old is refused: whether it was
-executed is not known any more, and it may have been.  One that was accepted further ahead of the shard's time than
+A claim that is still there answers first.  Where there is none, an order that is too old claims its identity and is
+refused, once: whether it was executed is not known any more, and it may have been.  One that was accepted further ahead of the shard's time than
 AHEAD_US_MAX is parked: no clock gives such an order, and a claim on it would be forgotten while the order is young.
 """
 
@@ -116,9 +116,9 @@ class Dedupe:
             verdict = PaymentRepeated if first.content == content else PaymentConflicted
             ctx.emit(OUTCOMES, transfer.debtor.account, verdict(transfer.payment_id, of=first.payment_id))
             return None
+        self._claims.put(Claim(transfer.payment_id, content), identity)
         if transfer.accepted_us < ctx.now_us - CLAIMS_REACH_US:
             reason = first_scheme(transfer.amount.currency).reasons.too_late_on_arrival
             refuse(transfer, reason, (_TOO_OLD,), ctx)
             return None
-        self._claims.put(Claim(transfer.payment_id, content), identity)
         return payment

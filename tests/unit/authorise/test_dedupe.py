@@ -132,6 +132,17 @@ def test_incident_1_a_replay_from_before_the_claims_is_refused(authorise: Author
     assert all(isinstance(event, PaymentRejected) and event.reason == "AB06" for event in refused)
 
 
+def test_an_order_that_is_too_old_is_refused_once_and_from_then_on_a_repeat(authorise: Authorise) -> None:
+    order = a_transfer(1)
+    authorise.tick(START_US + 3 * CLAIMS_REACH_US)
+
+    authorise.submit(order, order)
+
+    refused, repeated = authorise.emitted(OUTCOMES)
+    assert isinstance(refused, PaymentRejected)
+    assert repeated == PaymentRepeated("payment-1", of="payment-1")
+
+
 @pytest.mark.parametrize("accepted_ahead_us", [0, AHEAD_US_MAX])
 @pytest.mark.parametrize("claimed_us", range(START_US, START_US + 2 * CLAIMS_REACH_US, 7 * HOUR_US))
 def test_an_order_is_never_taken_in_once_its_claim_may_be_gone(claimed_us: int, accepted_ahead_us: int) -> None:
