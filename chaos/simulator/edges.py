@@ -67,6 +67,10 @@ class World(Protocol):
     odds: Odds
     random: Random
 
+    @property
+    def takes_puts(self) -> bool:
+        """Say whether the log is there."""
+
     def after(self, us: int, action: Callable[[], None]) -> None:
         """Do something later."""
 
@@ -129,6 +133,9 @@ class Edges:
 
     def _order(self) -> None:
         if self._left == 0:
+            return
+        if not self._world.takes_puts:
+            self._world.after(SECOND_US // 2, self._order)
             return
         self._left -= 1
         order = self.workload.draw(self._world.time.us)

@@ -133,6 +133,11 @@ class World:
             owner.die()
         self.owners.clear()
 
+    @property
+    def takes_puts(self) -> bool:
+        """Say whether the log is there."""
+        return not self.log.is_unavailable
+
     def after(self, us: int, action: Callable[[], None]) -> None:
         """Do something later."""
         self._planned += 1
@@ -140,11 +145,11 @@ class World:
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record of an edge, and tell when it has; while the log is unavailable, the edge tries again."""
-        if self.log.is_unavailable:
-            self.after(SECOND_US // 2, lambda: self.put(stream, entry, landed))
-        else:
+        if self.takes_puts:
             finished(self.log.put_surely(stream, entry))
             landed()
+        else:
+            self.after(SECOND_US // 2, lambda: self.put(stream, entry, landed))
 
     def leaves(self) -> dict[tuple[str, str], Owner]:
         """Return the owner of every shard that is open, by stage and shard."""
