@@ -17,7 +17,7 @@ from chaos.auditor.invariants import Breach, Invariant
 from chaos.simulator.faults import Fault, Odds, Recovery
 from chaos.simulator.topology import NEXT_VERSION
 from chaos.simulator.virtual_time import SECOND_US, VirtualTime
-from chaos.workload import Answers, Order, Workload, listings
+from chaos.workload import Answers, Order, OrderKind, Workload, listings
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
@@ -139,7 +139,8 @@ class Edges:
             return
         self._left -= 1
         order = self.workload.draw(self._world.time.us)
-        self._submit(order)
+        delayed = order.kind is OrderKind.PLAIN and self._happens(Fault.OUT_OF_ORDER, 0.05)
+        self._world.after(self._random.randrange(_DISORDER_US) if delayed else 0, lambda: self._submit(order))
         if self._happens(Fault.DUPLICATE, 0.06):
             again = self.workload.recent()
             if again is not None:
@@ -149,20 +150,11 @@ class Edges:
         self._world.after(round(self._random.expovariate(1 / _MEAN_BETWEEN_ORDERS_US)), self._order)
 
     def _submit(self, order: Order) -> None:
-        transfer = order.transfer
-        event = PaymentSubmitted(transfer)
-
         def landed() -> None:
             self.sent.setdefault(order.payment_id)
             self.workload.note_sent(order, self._world.time.us)
 
-        def put() -> None:
-            self._tell(PAYMENTS, transfer.debtor.account, event, landed)
-
-        if order.kind.value == "plain" and self._happens(Fault.OUT_OF_ORDER, 0.05):
-            self._world.after(self._random.randrange(_DISORDER_US), put)
-        else:
-            put()
+        self._tell(PAYMENTS, order.transfer.debtor.account, PaymentSubmitted(order.transfer), landed)
 
     def _put_garbage(self) -> None:
         number = len(self.garbage)
