@@ -25,7 +25,7 @@ SPONSORED: Final = "SPONDEFF"
 UNLISTED: Final = "NOPEDEFF"
 ACCOUNTS_A_BANK: Final = 6
 CAP_MINOR: Final = 100_000_00
-TIGHT_CAP_MINOR: Final = 1_500_00
+TIGHT_CAP_MINOR: Final = 500_00
 """Of the second and third bank: it binds."""
 RECENT_US: Final = 60 * SECOND_US
 
