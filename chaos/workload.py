@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from chaos.simulator.virtual_time import HOUR_US, SECOND_US
+from chaos.virtual_time import HOUR_US, SECOND_US
 from schemas.events import CreditTransfer, ParticipantListed, Party
 from schemas.money import Money
 

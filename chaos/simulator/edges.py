@@ -16,7 +16,7 @@ from agents.streams import CLEARING, CONTROL, OUTBOUND, OUTCOMES, PAYMENTS
 from chaos.auditor.invariants import Breach, Invariant
 from chaos.simulator.faults import Fault, Odds, Recovery
 from chaos.simulator.topology import NEXT_VERSION
-from chaos.simulator.virtual_time import SECOND_US, VirtualTime
+from chaos.virtual_time import SECOND_US, VirtualTime
 from chaos.workload import Answers, Order, OrderKind, Workload, listings
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
@@ -71,8 +71,8 @@ class World(Protocol):
     def takes_puts(self) -> bool:
         """Say whether the log is there."""
 
-    def after(self, us: int, action: Callable[[], None]) -> None:
-        """Do something later."""
+    after: Callable[[int, Callable[[], None]], None]
+    """Do something later."""
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""

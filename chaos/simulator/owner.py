@@ -14,9 +14,10 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from chaos.simulator.faults import Fault, Odds, Recovery
-from chaos.simulator.ports import SharedSnapshots, SimulatedLog, SimulatedStore, SimulatedStores, SnapshotsOfAMachine
+from chaos.simulator.log import SimulatedLog
+from chaos.simulator.ports import SharedSnapshots, SimulatedStore, SimulatedStores, SnapshotsOfAMachine
 from chaos.simulator.topology import Build, Product, product
-from chaos.simulator.virtual_time import NEXT_TURN, SECOND_US, MachineClock, Until, VirtualTime, WaitsFor
+from chaos.virtual_time import NEXT_TURN, SECOND_US, MachineClock, Until, VirtualTime, WaitsFor
 from pipeline.kernel.agent import Output, Stage
 from pipeline.kernel.position import START, Position
 from pipeline.ports import ShardDescription, StateStore
