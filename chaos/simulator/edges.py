@@ -38,6 +38,7 @@ from schemas.events import (
 )
 
 CYCLE_US: Final = 90 * SECOND_US
+_FIRST_CYCLE_US_MIN: Final = 15 * SECOND_US
 ASKED_BEFORE_ANSWERING: Final = 2
 _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
     Answers.ACCEPTS: (True,),
@@ -52,7 +53,8 @@ _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
 }
 """What a receiver says of itself, one after the other: accepted or not."""
 _DISORDER_US: Final = 2 * SECOND_US
-_MEAN_BETWEEN_ORDERS_US: Final = 900_000
+_MEAN_BETWEEN_ORDERS_US: Final = (20_000, 1_300_000, 1_300_000)
+"""One of these, by order: some come in a row, and fill a batch."""
 _LATE_US: Final = 3 * SECOND_US
 
 
@@ -73,6 +75,9 @@ class World(Protocol):
 
     after: Callable[[int, Callable[[], None]], None]
     """Do something later."""
+
+    def reshard_at_a_cut_off(self) -> None:
+        """Let operators split or merge shards, perhaps, while one after the other passes the cut-off."""
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""
@@ -119,7 +124,7 @@ class Edges:
         """Tell who there is, and begin."""
         for entry in listings():
             self._tell(CONTROL, CONTROL, entry)
-        self._set_cut_off()
+        self._set_cut_off(self._random.randrange(_FIRST_CYCLE_US_MIN, CYCLE_US))
         self._world.after(5 * SECOND_US, self._order)
         upgrade_us = self._random.randrange(20, 150) * SECOND_US
         self._world.after(upgrade_us, self._order_the_next_behaviour)
@@ -147,7 +152,8 @@ class Edges:
                 self._submit(again)
         if self._happens(Fault.POISON, 0.03):
             self._put_garbage()
-        self._world.after(round(self._random.expovariate(1 / _MEAN_BETWEEN_ORDERS_US)), self._order)
+        mean_us = self._random.choice(_MEAN_BETWEEN_ORDERS_US)
+        self._world.after(round(self._random.expovariate(1 / mean_us)), self._order)
 
     def _submit(self, order: Order) -> None:
         def landed() -> None:
@@ -261,11 +267,12 @@ class Edges:
         )
         self._tell(CLEARING, asked.settlement_account, answer, landed)
 
-    def _set_cut_off(self) -> None:
-        self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + CYCLE_US))
+    def _set_cut_off(self, us: int = CYCLE_US) -> None:
+        self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + us))
         self.cycles += 1
         if not self._world.odds.calm:
-            self._world.after(CYCLE_US, self._set_cut_off)
+            self._world.after(us + self._random.randrange(_DISORDER_US), self._world.reshard_at_a_cut_off)
+            self._world.after(us, self._set_cut_off)
 
     def _order_the_next_behaviour(self) -> None:
         for stage in ("authorise", "settle"):

@@ -48,6 +48,12 @@ class Happenings:
             (happening,) = random.choices(self._happenings, self._odds)
             happening(owner, activity)
 
+    def reshard_at_a_cut_off(self) -> None:
+        """Reshard the clearing, perhaps, while its shards pass a cut-off one by one: parents stand at two cycles."""
+        world = self._world
+        if not world.odds.calm and world.random.random() < world.odds.of(Fault.MERGE, 0.4):
+            self._reshard_one_of(CLEARING)
+
     def _chances(self) -> Iterator[tuple[float, Happening]]:
         """Yield what may go wrong at a move in the world of this seed, each with its probability."""
         of, fleet = self._world.odds.of, self._world.fleet
@@ -63,8 +69,10 @@ class Happenings:
         yield of(Fault.NIGHT, 0.00003), self._sleep_over
 
     def _reshard(self, _owner: Owner, _activity: Activity) -> None:
+        self._reshard_one_of(self._world.random.choice(_RESHARDED))
+
+    def _reshard_one_of(self, stream: str) -> None:
         world, log, odds = self._world, self._world.log, self._world.odds
-        stream = world.random.choice(_RESHARDED)
         opened = world.open_shards(stream)
         shard = world.random.choice(opened)
         split = world.random.choice((True, False)) and len(opened) < SHARDS_MAX

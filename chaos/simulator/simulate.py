@@ -25,7 +25,6 @@ from chaos.simulator.faults import Fault, Recovery
 from chaos.simulator.owner import Engine
 from chaos.simulator.world import World
 from chaos.virtual_time import SECOND_US, START_US
-from pipeline.errors import PipelineError
 from pipeline.ports import Record, ShardDescription
 
 ENGINE: Final = Engine()
@@ -77,7 +76,7 @@ def simulate(seed: int, payments: int, engine: Engine = ENGINE, trace_lines: int
             problems = list(_audit(world, Path(scratch)))
         except Breach as failure:
             problems = [failure.problem]
-        except PipelineError as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever the product raises is a finding, and has a seed
             problems = [Problem(Invariant.OWN_CHECKS, f"{type(failure).__name__}: {failure}")]
         finally:
             world.close()
