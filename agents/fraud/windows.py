@@ -170,7 +170,7 @@ def _in_mark(bucket: int) -> bytes:
     return max(bucket, 0).to_bytes(_BUCKET_BYTES, "big")
 
 
-def _moved_on(marks: bytes, first: int, at: int, before: bytes, width: int, period: int) -> tuple[bytes, int]:  # noqa: PLR0913, PLR0917 - once a payment: an object for them would cost more than what it does
+def _moved_on(marks: bytes, first: int, at: int, before: bytes, width: int, period: int) -> tuple[bytes, int]:
     """Return ``marks`` without those between ``at`` and the bucket ``before`` that are not the first of a ``period``.
 
     The marks from ``first`` to ``at`` have been moved on earlier.  Also return where those begin that stay behind.
