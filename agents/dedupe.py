@@ -106,8 +106,9 @@ class Dedupe:
         transfer = payment.transfer
         if hash_key(transfer.debtor.account) != ctx.hashed:
             raise Poison("the order is not under the key of its debtor's account, where its claim would be")
-        if transfer.accepted_us > ctx.now_us + AHEAD_US_MAX:
-            ahead_s = (transfer.accepted_us - ctx.now_us) // 1_000_000
+        now_us, accepted_us = ctx.now_us, transfer.accepted_us
+        if accepted_us > now_us + AHEAD_US_MAX:
+            ahead_s = (accepted_us - now_us) // 1_000_000
             raise Poison(f"the order was accepted {ahead_s} s ahead of the time that it is now")
         identity = identity_of(transfer)
         content = content_of(transfer)
@@ -116,7 +117,7 @@ class Dedupe:
             verdict = PaymentRepeated if first.content == content else PaymentConflicted
             ctx.emit(OUTCOMES, transfer.debtor.account, verdict(transfer.payment_id, of=first.payment_id))
             return None
-        if transfer.accepted_us < ctx.now_us - CLAIMS_REACH_US:
+        if accepted_us < now_us - CLAIMS_REACH_US:
             reason = first_scheme(transfer.amount.currency).reasons.too_late_on_arrival
             refuse(transfer, reason, (_TOO_OLD,), ctx)
             return None

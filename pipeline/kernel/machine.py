@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InvariantViolation, Poison, UnknownBehaviourError
 from pipeline.kernel import audit_chain, keys, system_events
@@ -37,15 +37,16 @@ if TYPE_CHECKING:
 _SUB_SEQUENCE = Struct(">I")
 
 
-class _Opened(NamedTuple):
-    """A record, and what it says."""
+class _Opened:
+    """A record, and what it says: no envelope if it cannot be read, and a reason if it is poison."""
 
-    record: bytes
-    envelope: Envelope | None
-    """None if it cannot be read."""
-    event: object
-    reason: str
-    """Why the record is poison; empty if it is none."""
+    __slots__ = ("envelope", "event", "reason", "record")
+
+    def __init__(self, record: bytes, envelope: Envelope | None, event: object, reason: str) -> None:
+        self.record = record
+        self.envelope = envelope
+        self.event = event
+        self.reason = reason
 
 
 class Machine:
