@@ -6,8 +6,9 @@ The source stays the only definition: mypyc compiles these modules as they are, 
 bytes.  The interpreter takes a compiled module instead of the source beside it, also when the source has changed since:
 compile again, or remove what was compiled (make interpreted).
 
-Left out is what msgspec or pydantic make from annotations (events, the engine's own events, rows coded by msgspec) and
-what is not on a payment's way.
+Left out is what msgspec or pydantic make from annotations (events, the engine's own events, rows coded by msgspec),
+what is not on a payment's way, and what the simulation replaces by a broken part: a compiled class has no interpreted
+children.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from mypyc.build import mypycify
 from setuptools import setup
 
-KERNEL = ("agent", "audit_chain", "envelope", "keys", "machine", "position", "tables", "timers", "watermarks")
+KERNEL = ("agent", "audit_chain", "envelope", "keys", "machine", "position", "tables", "timers")
 AGENTS = (
     "dedupe",
     "directory",

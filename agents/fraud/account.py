@@ -72,8 +72,15 @@ class Account:
 class AccountCodec:
     """Codes accounts for their table."""
 
-    encode = staticmethod(Account.encode)
-    decode = staticmethod(Account.decode)
+    @staticmethod
+    def encode(account: Account) -> bytes:
+        """Return the bytes to keep."""
+        return account.encode()
+
+    @staticmethod
+    def decode(data: bytes) -> Account:
+        """Return the account that was kept."""
+        return Account.decode(data)
 
 
 def place_of(remembered: bytes, counterparty: bytes) -> int:
