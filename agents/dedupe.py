@@ -106,9 +106,8 @@ class Dedupe:
         transfer = payment.transfer
         if hash_key(transfer.debtor.account) != ctx.hashed:
             raise Poison("the order is not under the key of its debtor's account, where its claim would be")
-        now_us, accepted_us = ctx.now_us, transfer.accepted_us
-        if accepted_us > now_us + AHEAD_US_MAX:
-            ahead_s = (accepted_us - now_us) // 1_000_000
+        if transfer.accepted_us > ctx.now_us + AHEAD_US_MAX:
+            ahead_s = (transfer.accepted_us - ctx.now_us) // 1_000_000
             raise Poison(f"the order was accepted {ahead_s} s ahead of the time that it is now")
         identity = identity_of(transfer)
         content = content_of(transfer)
@@ -117,7 +116,7 @@ class Dedupe:
             verdict = PaymentRepeated if first.content == content else PaymentConflicted
             ctx.emit(OUTCOMES, transfer.debtor.account, verdict(transfer.payment_id, of=first.payment_id))
             return None
-        if accepted_us < now_us - CLAIMS_REACH_US:
+        if transfer.accepted_us < ctx.now_us - CLAIMS_REACH_US:
             reason = first_scheme(transfer.amount.currency).reasons.too_late_on_arrival
             refuse(transfer, reason, (_TOO_OLD,), ctx)
             return None

@@ -2,8 +2,8 @@
 
 A full collection looks at every object there is.  State that is kept decoded is many objects: 30,000 rows take it
 100 ms, and a worker has ten times that.  It finds nothing: what a batch leaves in cycles is young, and the collections
-of young objects find it, which take some 100 us and run every few batches.  So full collections do not run by
-themselves.  What is old and in cycles is a shard that was given up, and behind that one is run.
+of young objects, which take microseconds, find it.  So full collections do not run by themselves.  What is old and in
+cycles is a shard that was given up, and behind that one is run.
 
 A snapshot is digested in a thread, which holds the GIL for a switch interval each time that the event loop wants to go
 on: 5 ms by default, several times in a hop.
@@ -15,7 +15,7 @@ import gc
 import sys
 
 SWITCH_SECONDS = 0.0005
-_YOUNG_OBJECTS_MAX = 10_000
+_YOUNG_OBJECTS_MAX = 700
 _YOUNG_COLLECTIONS_MAX = 10
 _NEVER = 1_000_000_000
 
