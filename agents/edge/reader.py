@@ -90,7 +90,6 @@ class StreamTail:
         self._listed = False
         self._moved: set[str] = set()
         database.connection.executescript(_SCHEMA)
-        database.require_fact("log", log.incarnation)
         self._database = database
         self.behind_records = 0
         """User records that were in the log behind the last batch."""
@@ -158,6 +157,7 @@ class StreamTail:
 
     async def _list(self) -> None:
         """Look which shards there are; one that this store has not met begins at its first record."""
+        self._database.require_fact(f"log of {self._stream}", await self._log.incarnation_of(self._stream))
         rows = self._database.connection.execute(
             "SELECT shard_id, sequence, ended FROM tailed WHERE stream = ?", (self._stream,)
         ).fetchall()
