@@ -14,8 +14,9 @@ Claims are forgotten, so an order must never be taken in after its claim may be 
     refused   from        accepted + CLAIMS_REACH_US on                   which is not after it is gone
 
 A claim that is still there answers first.  Where there is none, an order that is too old claims its identity and is
-refused, once: whether it was executed is not known any more, and it may have been.  One that was accepted further ahead of the shard's time than
-AHEAD_US_MAX is parked: no clock gives such an order, and a claim on it would be forgotten while the order is young.
+refused, once: whether it was executed is not known any more, and it may have been.  One that was accepted further ahead
+of the shard's time than AHEAD_US_MAX is parked: no clock gives such an order, and a claim on it would be forgotten
+while the order is young.
 """
 
 from __future__ import annotations

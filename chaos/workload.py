@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from chaos.simulator.virtual_time import HOUR_US, SECOND_US
+from chaos.virtual_time import HOUR_US, SECOND_US
 from schemas.events import CreditTransfer, ParticipantListed, Party
 from schemas.money import Money
 
@@ -98,15 +98,15 @@ _OF_FOREIGN_ANSWERS: Final = {
     Answers.NEVER: {Ending.LIMBO},
 }
 _KINDS: Final = {
-    OrderKind.PLAIN: 88,
+    OrderKind.PLAIN: 85,
     OrderKind.BOOK: 4,
     OrderKind.UNREACHABLE: 1,
     OrderKind.OVER_LIMIT: 1,
     OrderKind.ANCIENT: 1,
     OrderKind.AHEAD: 1,
     OrderKind.CONFLICT: 2,
-    OrderKind.RENAMED: 1,
-    OrderKind.STOLEN: 2,
+    OrderKind.RENAMED: 2,
+    OrderKind.STOLEN: 4,
 }
 _ANSWERS: Final = {
     Answers.ACCEPTS: 82,

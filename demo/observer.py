@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.projections import is_submission
-from agents.edge.reader import Arrived, StreamTail, event_of
+from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
 from agents.streams import CLEARING, OUTCOMES, PAYMENTS
 from demo.latencies import Latencies
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
@@ -45,7 +45,8 @@ class Observer:
     def __init__(self, log: Log, clock: Clock, folder: Path) -> None:
         self._clock = clock
         self._database = EdgeDatabase(folder / "observer.sqlite", _SCHEMA, "NORMAL")
-        self._tails = [StreamTail(log, stream, self._database) for stream in (PAYMENTS, CLEARING, OUTCOMES)]
+        places = SqlitePlaces(self._database)
+        self._tails = [StreamTail(log, stream, places) for stream in (PAYMENTS, CLEARING, OUTCOMES)]
         row = self._database.connection.execute("SELECT records, first_us, last_us FROM submitted").fetchone()
         self.submitted: int
         self._first_us: int
@@ -67,7 +68,7 @@ class Observer:
                 connection.execute(
                     "INSERT INTO submitted VALUES (?, ?, ?)", (self.submitted, self._first_us, self._last_us)
                 )
-                tail.store(connection)
+                tail.store()
         return found
 
     @property

@@ -26,7 +26,7 @@ from agents.edge.participant_answers import NEVER_RECEIVED
 from agents.edge.participants import ParticipantNetwork, Reply, SimulatedParticipants, Transaction
 from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.producer import EdgeProducer, Identity
-from agents.edge.reader import Arrived, StreamTail, event_of
+from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
 from agents.streams import CLEARING, OUTBOUND
 from pipeline.kernel.system_events import SourceEnded
 from pipeline.stream_logs.naming import open_log
@@ -76,7 +76,7 @@ class ParticipantLinks:
         self._clock = clock
         self._network = network
         self._store = LinksStore(folder)
-        self._tail = StreamTail(log, OUTBOUND, self._store.database)
+        self._tail = StreamTail(log, OUTBOUND, SqlitePlaces(self._store.database))
         epoch = int(self._store.database.fact("epoch", str(clock.now_us())))
         self._producer = EdgeProducer(log, clock, Identity(PRODUCER, epoch))
         self._put_unmarked: list[int] = []
@@ -101,12 +101,12 @@ class ParticipantLinks:
         if not (messages.payments or replies or self._tail.moved or self._put_unmarked):
             return False
         self._network.confirm(messages.confirmations)
-        with self._store.database.transaction() as connection:
+        with self._store.database.transaction():
             self._store.mark_put(self._put_unmarked)
             fresh = [payment for payment in messages.payments if self._store.intend(payment)]
             asked = [self._store.question(question) for question in messages.questions]
             answers = [self._store.answer(reply, now_us) for reply in replies]
-            self._tail.store(connection)
+            self._tail.store()
         self._put_unmarked = []
         self._never_received = []
         self._send(fresh)

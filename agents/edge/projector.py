@@ -6,8 +6,9 @@ close: submitted = settled + rejected + held + repeated + conflicts + parked + l
 A submission is a record that an edge put on the payments stream, or one that is no envelope at all.  What a producer
 put twice counts twice, and ends twice: once as what it is, once as a repeat.
 
-Commits are not synced: what a loss of power takes back, positions and effects alike, is read again from the log.  A
-batch is what came within a tenth of a second.
+The tables are in SQLite (``projector_store``), where effects and positions are one transaction, or in DynamoDB
+(``dynamo_tables``), where positions follow the effects and everything that is written again changes nothing.  A batch
+is what came within a tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,20 +16,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
 
-from agents.edge.database import EdgeDatabase
 from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.projections import is_submission, project
-from agents.edge.projector_store import FILE, SCHEMA, Changes, Heading, write
-from agents.edge.reader import StreamTail, event_of
+from agents.edge.projector_store import Changes, Heading, SqliteTables
+from agents.edge.reader import Places, StreamTail, event_of
 from agents.streams import OUTCOMES, PARKED, PAYMENTS
 from pipeline.errors import Poison
 from pipeline.stream_logs.naming import open_log
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.ports import Clock, Log
 
 IDLE_SECONDS = 0.1
@@ -36,13 +35,23 @@ IDLE_SECONDS = 0.1
 logger = logging.getLogger("payments.edge.projector")
 
 
-class Projector:
-    """Keeps the tables of ``projector_store`` up to date."""
+class ProjectorTables(Places, Protocol):
+    """Where the projector keeps what it knows; the same written again, in whatever order, changes nothing."""
 
-    def __init__(self, log: Log, folder: Path) -> None:
-        self._database = EdgeDatabase(folder / FILE, SCHEMA, "NORMAL")
-        self._ended = [StreamTail(log, stream, self._database) for stream in (OUTCOMES, PARKED)]
-        self._submitted = StreamTail(log, PAYMENTS, self._database)
+    def batch(self, changes: Changes) -> AbstractContextManager[object]:
+        """Write ``changes``, and what is stored inside the block: together, or in this order."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Projector:
+    """Keeps the tables up to date."""
+
+    def __init__(self, log: Log, tables: ProjectorTables) -> None:
+        self._tables = tables
+        self._ended = [StreamTail(log, stream, tables) for stream in (OUTCOMES, PARKED)]
+        self._submitted = StreamTail(log, PAYMENTS, tables)
         self._tails = (*self._ended, self._submitted)
         self.taken = 0
 
@@ -60,20 +69,19 @@ class Projector:
             if is_submission(arrived.envelope):
                 changes.submissions[arrived.shard_id] = changes.submissions.get(arrived.shard_id, 0) + 1
         if any(tail.moved for tail in self._tails):
-            with self._database.transaction() as connection:
-                write(connection, changes)
+            with self._tables.batch(changes):
                 for tail in self._tails:
-                    tail.store(connection)
+                    tail.store()
         return any(tail.behind_records > 0 for tail in self._tails)
 
     def close(self) -> None:
-        """Close the store."""
-        self._database.close()
+        """Close the tables."""
+        self._tables.close()
 
 
 async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log = open_log(options.log, clock)
-    projector = Projector(log, options.data)
+    projector = Projector(log, SqliteTables(options.data))
     await Turns(clock, stop, options.seconds, IDLE_SECONDS).run(projector.turn)
     logger.info("stopped; %d outcomes taken in by this run", projector.taken)
     projector.close()

@@ -10,12 +10,18 @@ Two final outcomes of one payment must never happen.  If they do, the payment st
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents.edge.database import EdgeDatabase
+from agents.edge.reader import SqlitePlaces
+
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
 
 FILE: Final = "projector.sqlite"
 SCHEMA: Final = """
@@ -116,8 +122,29 @@ class Changes:
     """By shard of the payments stream."""
 
 
-def write(connection: sqlite3.Connection, changes: Changes) -> None:
-    """Write a batch, inside a transaction."""
+class SqliteTables(SqlitePlaces):
+    """The projector's tables in a folder, with its places; a batch is one transaction.
+
+    Commits are not synced: what a loss of power takes back, positions and effects alike, is read again from the log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._database = EdgeDatabase(folder / FILE, SCHEMA, "NORMAL")
+        super().__init__(self._database)
+
+    @contextmanager
+    def batch(self, changes: Changes) -> Iterator[None]:
+        """Write ``changes`` and what is stored inside the block in one transaction."""
+        with self._database.transaction() as connection:
+            _write(connection, changes)
+            yield
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def _write(connection: sqlite3.Connection, changes: Changes) -> None:
     for row in changes.payments:
         source, lineage, arrival_us = row.heading
         rank = RANKS[row.status]

@@ -3,7 +3,7 @@
     batch = await tail.read()
     with database.transaction() as connection:
         ... the batch's effects ...
-        tail.store(connection)
+        tail.store()
 
 An edge has no watermarks.  It takes in what a crash or a lost acknowledgement repeats, and must be idempotent: by the
 lineage of a record, which is the same for ever, or by a business key.  Positions are committed together with the
@@ -16,7 +16,7 @@ into being in no other way.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipeline.errors import Poison
 from pipeline.kernel import envelope as envelopes
@@ -26,8 +26,7 @@ from schemas import codec
 from schemas.errors import UndecodableEventError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agents.edge.database import EdgeDatabase
     from pipeline.kernel.envelope import Envelope
@@ -42,7 +41,54 @@ CREATE TABLE IF NOT EXISTS tailed (
     PRIMARY KEY (stream, shard_id)
 ) WITHOUT ROWID;
 """
-_SEQUENCE_BYTES = 16
+
+
+class Place(NamedTuple):
+    """How far a shard was read."""
+
+    after: int
+    """The sequence number behind which reading goes on."""
+    ended: bool
+    """The shard is closed, and was read to its end."""
+
+    @property
+    def packed(self) -> bytes:
+        """The sequence number as 16 bytes that sort."""
+        return self.after.to_bytes(16, "big")
+
+
+class Places(Protocol):
+    """Where an edge keeps how far it has read, beside what it has made of that."""
+
+    def require_fact(self, name: str, value: str) -> None:
+        """Raise ``EdgeError`` if something else than ``value`` was said of ``name`` before."""
+
+    def places(self, stream: str) -> dict[str, Place]:
+        """Return the place of every shard of ``stream`` that was ever stored."""
+
+    def store_places(self, stream: str, moved: Mapping[str, Place]) -> None:
+        """Keep the places of some shards, in the transaction in hand where there are transactions."""
+
+
+class SqlitePlaces:
+    """Places in the database of an edge."""
+
+    def __init__(self, database: EdgeDatabase) -> None:
+        self._database = database
+        database.connection.executescript(_SCHEMA)
+        self.require_fact = database.require_fact
+
+    def places(self, stream: str) -> dict[str, Place]:
+        """Return what the table holds of ``stream``."""
+        rows = self._database.connection.execute(
+            "SELECT shard_id, sequence, ended FROM tailed WHERE stream = ?", (stream,)
+        )
+        return {shard_id: Place(int.from_bytes(packed, "big"), bool(ended)) for shard_id, packed, ended in rows}
+
+    def store_places(self, stream: str, moved: Mapping[str, Place]) -> None:
+        """Write rows; call it in the transaction that holds the effects."""
+        rows = [(stream, shard_id, place.packed, place.ended) for shard_id, place in moved.items()]
+        self._database.connection.executemany("INSERT OR REPLACE INTO tailed VALUES (?, ?, ?, ?)", rows)
 
 
 class Arrived(NamedTuple):
@@ -83,14 +129,13 @@ class _Cursor:
 class StreamTail:
     """Reads one stream for one edge."""
 
-    def __init__(self, log: Log, stream: str, database: EdgeDatabase) -> None:
+    def __init__(self, log: Log, stream: str, places: Places) -> None:
         self._log = log
         self._stream = stream
         self._cursors: dict[str, _Cursor] = {}
         self._listed = False
         self._moved: set[str] = set()
-        database.connection.executescript(_SCHEMA)
-        self._database = database
+        self._places = places
         self.behind_records = 0
         """User records that were in the log behind the last batch."""
 
@@ -121,13 +166,12 @@ class StreamTail:
         """Say whether there is a position to store, be there records for the edge or not."""
         return bool(self._moved)
 
-    def store(self, connection: sqlite3.Connection) -> None:
-        """Write how far the last ``read`` came; call it in the transaction that holds the effects."""
-        rows = []
-        for shard_id in sorted(self._moved):
-            cursor = self._cursors[shard_id]
-            rows.append((self._stream, shard_id, cursor.after.to_bytes(_SEQUENCE_BYTES, "big"), cursor.ended))
-        connection.executemany("INSERT OR REPLACE INTO tailed VALUES (?, ?, ?, ?)", rows)
+    def store(self) -> None:
+        """Keep how far the last ``read`` came; call it in the transaction that holds the effects, or behind them."""
+        cursors = ((shard_id, self._cursors[shard_id]) for shard_id in sorted(self._moved))
+        self._places.store_places(
+            self._stream, {shard_id: Place(cursor.after, cursor.ended) for shard_id, cursor in cursors}
+        )
         self._moved.clear()
 
     def _readable(self) -> Sequence[_Cursor]:
@@ -157,11 +201,8 @@ class StreamTail:
 
     async def _list(self) -> None:
         """Look which shards there are; one that this store has not met begins at its first record."""
-        self._database.require_fact(f"log of {self._stream}", await self._log.incarnation_of(self._stream))
-        rows = self._database.connection.execute(
-            "SELECT shard_id, sequence, ended FROM tailed WHERE stream = ?", (self._stream,)
-        ).fetchall()
-        stored = {shard_id: (int.from_bytes(sequence, "big"), bool(ended)) for shard_id, sequence, ended in rows}
+        self._places.require_fact(f"log of {self._stream}", await self._log.incarnation_of(self._stream))
+        stored = self._places.places(self._stream)
         for description in await self._log.shards(self._stream):
             shard_id = description.shard_id
             if shard_id in self._cursors:

@@ -24,7 +24,7 @@ import msgspec
 from agents.edge.database import EdgeDatabase
 from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.producer import EdgeProducer, Identity
-from agents.edge.reader import Arrived, StreamTail, event_of
+from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
 from agents.streams import CONTROL, OUTCOMES
 from pipeline.errors import InvariantViolation
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange, missing_from
@@ -60,7 +60,7 @@ class SettlementBank:
 
     def __init__(self, log: Log, clock: Clock, folder: Path) -> None:
         self._database = EdgeDatabase(folder / "rtgs.sqlite", _SCHEMA, "NORMAL")
-        self._tail = StreamTail(log, OUTCOMES, self._database)
+        self._tail = StreamTail(log, OUTCOMES, SqlitePlaces(self._database))
         epoch = int(self._database.fact("epoch", str(clock.now_us())))
         self._producer = EdgeProducer(log, clock, Identity(PRODUCER, epoch))
         (settled,) = self._database.connection.execute("SELECT COALESCE(MAX(cycle), -1) FROM settled").fetchone()
@@ -73,7 +73,7 @@ class SettlementBank:
         if self._tail.moved:
             with self._database.transaction():
                 self._note(arrived)
-                self._tail.store(self._database.connection)
+                self._tail.store()
         while await self._settle(self.settled + 1):
             self.settled += 1
         return self._tail.behind_records > 0

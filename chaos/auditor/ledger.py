@@ -84,6 +84,8 @@ class Ledger:
         self._orders = orders
         self._caps = caps_by_account()
         self._accounts = {name: Account(name) for name in self._caps}
+        self._claimed: dict[object, str] = {}
+        """Which payment has a scheme's identity or a UETR, whatever became of it."""
         self._forwarded: dict[str, PaymentForwarded] = {}
         self._credited: dict[str, SettlementCredited] = {}
         self._netted: dict[int, list[CycleNetted]] = defaultdict(list)
@@ -126,10 +128,18 @@ class Ledger:
         if payment_id in self._forwarded:
             yield f"{payment_id} was forwarded twice"
         self._forwarded[payment_id] = forwarded
+        for holder in self._claim(payment_id) - {payment_id}:
+            yield f"{payment_id} was forwarded, and its identity belongs to {holder}"
         exposure = account.exposure(settled)
         if exposure + amount > self._caps[account.name]:
             yield f"{payment_id} of {amount} was forwarded with {account.name} exposed with {exposure} of its cap"
         account.reserved[payment_id] = amount
+
+    def _claim(self, payment_id: str) -> set[str]:
+        """Claim what no other payment has claimed, and return who holds the identity and the UETR."""
+        transfer = self._orders[payment_id].transfer
+        identities = ((transfer.debtor.agent, transfer.transaction_id), transfer.uetr)
+        return {self._claimed.setdefault(identity, payment_id) for identity in identities}
 
     def _post(self, event: PaymentSettled, now_us: int) -> Iterator[str]:
         account = self._accounts[event.debtor_settlement_account]
@@ -147,6 +157,7 @@ class Ledger:
         order = self._orders[event.payment_id]
         account = self._accounts[_settlement_account_of(order)]
         if event.refused_by == "clearing":
+            self._claim(event.payment_id)
             over_cap = event.reason in _OVER_CAP and "cap" in event.explanations[0]
             if over_cap and account.exposure(settled) + order.transfer.amount.minor <= self._caps[account.name]:
                 yield f"{event.payment_id} was refused by a cap that it does not pass"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from agents.streams import OUTBOUND, OUTCOMES, PARKED, PAYMENTS
 from chaos.auditor.invariants import Invariant, Problem
 from chaos.auditor.reading import Reading, Taken
-from chaos.simulator.virtual_time import HOUR_US
+from chaos.virtual_time import HOUR_US
 from chaos.workload import Answers, Ending, Order, OrderKind
 from pipeline.errors import Poison
 from pipeline.kernel import system_events

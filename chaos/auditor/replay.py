@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from chaos.auditor.invariants import Invariant, Problem
 from chaos.auditor.reading import Recording
+from chaos.virtual_time import finished
 from pipeline.kernel.agent import Output, Stage
 from pipeline.kernel.meta import Meta
 from pipeline.ports import ShardDescription, StateStore
@@ -67,14 +68,14 @@ class Replay:
                 yield Problem(Invariant.DETERMINISTIC, f"{name}: {_first_difference(known.store, again.store)}")
 
     def _read(self, shard: ShardDescription) -> Shard:
-        again = Shard(self._stage, _finished(self._restorer.restore(shard)), NoPublisher())
+        again = Shard(self._stage, finished(self._restorer.restore(shard)), NoPublisher())
         records = self._recording.records_of(self._stage.source_stream, shard.shard_id)
         for first in range(0, len(records), _AT_ONCE):
-            _finished(again.process(records[first : first + _AT_ONCE]))
+            finished(again.process(records[first : first + _AT_ONCE]))
         if shard.closed:
-            _finished(again.finish())
+            finished(again.finish())
             folder = self._scratch / f"replay-{self._stage.name}-{shard.shard_id}"
-            _finished(take_snapshot(again, self._stores, self._snapshots, folder, FileDigests(), _at_once))
+            finished(take_snapshot(again, self._stores, self._snapshots, folder, FileDigests(), _at_once))
         return again
 
 
@@ -86,12 +87,3 @@ def _first_difference(live: StateStore, again: StateStore) -> str:
 
 async def _at_once(work: Callable[..., T], *args: object) -> T:
     return work(*args)
-
-
-def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    while True:
-        try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result

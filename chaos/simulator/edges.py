@@ -16,11 +16,11 @@ from agents.streams import CLEARING, CONTROL, OUTBOUND, OUTCOMES, PAYMENTS
 from chaos.auditor.invariants import Breach, Invariant
 from chaos.simulator.faults import Fault, Odds, Recovery
 from chaos.simulator.topology import NEXT_VERSION
-from chaos.simulator.virtual_time import SECOND_US, VirtualTime
+from chaos.virtual_time import SECOND_US, VirtualTime
 from chaos.workload import Answers, Order, OrderKind, Workload, listings
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
-from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
+from pipeline.kernel.system_events import FIRST_APPLICATION_KIND, CycleClosed, kind_of_type
 from pipeline.ports import Entry
 from schemas import codec
 from schemas.events import (
@@ -38,6 +38,7 @@ from schemas.events import (
 )
 
 CYCLE_US: Final = 90 * SECOND_US
+_FIRST_CYCLE_US_MIN: Final = 15 * SECOND_US
 ASKED_BEFORE_ANSWERING: Final = 2
 _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
     Answers.ACCEPTS: (True,),
@@ -51,8 +52,10 @@ _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
     Answers.REJECTS_WHEN_ASKED: (),
 }
 """What a receiver says of itself, one after the other: accepted or not."""
+_MARKER_KIND: Final = kind_of_type[CycleClosed]
 _DISORDER_US: Final = 2 * SECOND_US
-_MEAN_BETWEEN_ORDERS_US: Final = 900_000
+_MEAN_BETWEEN_ORDERS_US: Final = (20_000, 1_300_000, 1_300_000)
+"""One of these, by order: some come in a row, and fill a batch."""
 _LATE_US: Final = 3 * SECOND_US
 
 
@@ -71,8 +74,11 @@ class World(Protocol):
     def takes_puts(self) -> bool:
         """Say whether the log is there."""
 
-    def after(self, us: int, action: Callable[[], None]) -> None:
-        """Do something later."""
+    after: Callable[[int, Callable[[], None]], None]
+    """Do something later."""
+
+    def merge_at_a_cut_off(self) -> None:
+        """Let operators merge shards, perhaps, when one has passed the cut-off and has told only some of the others."""
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""
@@ -119,7 +125,7 @@ class Edges:
         """Tell who there is, and begin."""
         for entry in listings():
             self._tell(CONTROL, CONTROL, entry)
-        self._set_cut_off()
+        self._set_cut_off(self._random.randrange(_FIRST_CYCLE_US_MIN, CYCLE_US))
         self._world.after(5 * SECOND_US, self._order)
         upgrade_us = self._random.randrange(20, 150) * SECOND_US
         self._world.after(upgrade_us, self._order_the_next_behaviour)
@@ -147,7 +153,8 @@ class Edges:
                 self._submit(again)
         if self._happens(Fault.POISON, 0.03):
             self._put_garbage()
-        self._world.after(round(self._random.expovariate(1 / _MEAN_BETWEEN_ORDERS_US)), self._order)
+        mean_us = self._random.choice(_MEAN_BETWEEN_ORDERS_US)
+        self._world.after(round(self._random.expovariate(1 / mean_us)), self._order)
 
     def _submit(self, order: Order) -> None:
         def landed() -> None:
@@ -173,8 +180,9 @@ class Edges:
     def hear(self, stream: str, envelope: Envelope) -> None:
         """Take in an output of the product, once."""
         if envelope.kind < FIRST_APPLICATION_KIND:
-            return
-        if stream == OUTBOUND:
+            if envelope.kind == _MARKER_KIND:
+                self._world.after(0, self._world.merge_at_a_cut_off)
+        elif stream == OUTBOUND:
             event = codec.decode(envelope.kind, envelope.version, envelope.body)
             if isinstance(event, PaymentForwarded):
                 self._world.after(self._random.randrange(20_000, 200_000), lambda: self._receive(event))
@@ -261,11 +269,11 @@ class Edges:
         )
         self._tell(CLEARING, asked.settlement_account, answer, landed)
 
-    def _set_cut_off(self) -> None:
-        self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + CYCLE_US))
+    def _set_cut_off(self, us: int = CYCLE_US) -> None:
+        self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + us))
         self.cycles += 1
         if not self._world.odds.calm:
-            self._world.after(CYCLE_US, self._set_cut_off)
+            self._world.after(us, self._set_cut_off)
 
     def _order_the_next_behaviour(self) -> None:
         for stage in ("authorise", "settle"):

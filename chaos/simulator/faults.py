@@ -35,6 +35,7 @@ class Fault(StrEnum):
     PUT_AFTER_TAKE_OVER = "put lands after a take-over"
     TWO_OWNERS = "two owners of a shard"
     ZOMBIE_IN_MID_COMMIT = "zombie resumes in the middle of a commit"
+    PAUSED = "process stands still for a while"
     SPLIT = "shard split"
     MERGE = "shards merged"
     SPLIT_OF_A_CHILD = "child of a reshard split or merged"
@@ -87,13 +88,19 @@ class Recovery(StrEnum):
 
 _LEFT_OUT: Final = 0.2
 """A seed leaves out a kind of fault with this probability."""
+_NEVER_LEFT_OUT: Final = frozenset({Fault.SPLIT})
+
+
+def _factor(fault: Fault, random: Random) -> float:
+    left_out = random.random() < _LEFT_OUT and fault not in _NEVER_LEFT_OUT
+    return 0.0 if left_out else 4 ** random.uniform(-1, 1)
 
 
 class Odds:
     """How often things happen in the world of one seed: base odds, times a factor that the seed draws for each."""
 
     def __init__(self, random: Random) -> None:
-        self._factors = {fault: 0.0 if random.random() < _LEFT_OUT else 4 ** random.uniform(-1, 1) for fault in Fault}
+        self._factors = {fault: _factor(fault, random) for fault in Fault}
         self.fired: Counter[Fault] = Counter()
         self.recovered: Counter[Recovery] = Counter()
         self.calm = False

@@ -14,9 +14,10 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from chaos.simulator.faults import Fault, Odds, Recovery
-from chaos.simulator.ports import SharedSnapshots, SimulatedLog, SimulatedStore, SimulatedStores, SnapshotsOfAMachine
+from chaos.simulator.log import SimulatedLog
+from chaos.simulator.ports import SharedSnapshots, SimulatedStore, SimulatedStores, SnapshotsOfAMachine
 from chaos.simulator.topology import Build, Product, product
-from chaos.simulator.virtual_time import NEXT_TURN, SECOND_US, MachineClock, Until, VirtualTime, WaitsFor
+from chaos.virtual_time import NEXT_TURN, SECOND_US, MachineClock, Until, VirtualTime, WaitsFor
 from pipeline.kernel.agent import Output, Stage
 from pipeline.kernel.position import START, Position
 from pipeline.ports import ShardDescription, StateStore
@@ -103,6 +104,7 @@ class Owner:
     shard: Shard | None = None
     is_gone: bool = False
     """It has died, or another has taken its place, which it may not know."""
+    paused_until_us: int = 0
     activities: list[Activity] = field(default_factory=list)
     in_hand: Activity | None = None
     _folders: int = 0

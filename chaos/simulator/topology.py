@@ -13,7 +13,7 @@ from agents.directory import Directory
 from agents.settlement.agent import Settlement
 from agents.settlement.limits import LIMITS
 from agents.topology import AUTHORISE, CONTROL, SETTLE
-from chaos.simulator.virtual_time import SECOND_US, VirtualTime
+from chaos.virtual_time import SECOND_US, VirtualTime
 from pipeline.kernel.agent import Agent, Behaviour, Stage
 from pipeline.kernel.tables import Tables
 from schemas.schemes.catalogue import SCHEMES

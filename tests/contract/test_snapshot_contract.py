@@ -1,4 +1,4 @@
-"""What every snapshot store promises, in a folder and in memory."""
+"""What every snapshot store promises: in a folder, in memory and in S3."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import time_ns
+from uuid import uuid4
 
 import pytest
 
@@ -14,14 +16,30 @@ from pipeline.ports import Manifest
 from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.memory import MemoryStore, MemoryStores
 from pipeline.state.restoring import fetch_newest
+from pipeline.state.s3_snapshots import S3Snapshots
 from pipeline.state.snapshots import FolderSnapshots, MemorySnapshots
+from tests.aws_under_test import client, new_bucket
+from tests.virtual_clock import VirtualClock
 
+A_DAY_US = 86_400_000_000
+"""Seen from a day later, a file in S3 that nobody names is old."""
 SOURCE = "log-1/payments/shard-0"
 
 
-@pytest.fixture(params=["folder", "memory"])
-def snapshots(request: pytest.FixtureRequest, tmp_path: Path) -> FolderSnapshots | MemorySnapshots:
-    return FolderSnapshots(tmp_path / "snapshots", kept=2) if request.param == "folder" else MemorySnapshots(kept=2)
+Snapshots = FolderSnapshots | MemorySnapshots | S3Snapshots
+
+PREFIX = "a/prefix"
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def snapshots(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshots:
+    if request.param == "folder":
+        return FolderSnapshots(tmp_path / "snapshots", kept=2)
+    if request.param == "memory":
+        return MemorySnapshots(kept=2)
+    s3 = client("s3", request.getfixturevalue("aws"))
+    bucket = new_bucket(s3, f"bucket-{uuid4()}")
+    return S3Snapshots(s3, bucket, PREFIX, VirtualClock(time_ns() // 1_000 + A_DAY_US), kept=2)
 
 
 class Shard:
@@ -58,9 +76,6 @@ def shard(tmp_path: Path) -> Shard:
     return Shard(tmp_path)
 
 
-Snapshots = FolderSnapshots | MemorySnapshots
-
-
 def publish(snapshots: Snapshots, snapshot: tuple[Manifest, Path]) -> Manifest:
     asyncio.run(snapshots.publish(*snapshot))
     return snapshot[0]
@@ -83,6 +98,13 @@ def damage_file(
         content = snapshots.files.pop(digest)
         if damage is not None:
             snapshots.files[digest] = damage(content)
+        return
+    if isinstance(snapshots, S3Snapshots):
+        s3, place = snapshots._client, {"Bucket": snapshots._bucket, "Key": f"{PREFIX}/files/{digest}"}
+        content = s3.get_object(**place)["Body"].read()
+        s3.delete_object(**place)
+        if damage is not None:
+            s3.put_object(**place, Body=damage(content))
         return
     path = tmp_path / "snapshots" / "files" / digest
     content = path.read_bytes()

@@ -17,7 +17,7 @@ import pytest
 from agents.edge.participant_answers import plan_answer
 from agents.edge.participant_queries import ParticipantQueries
 from agents.edge.projector import Projector
-from agents.edge.projector_store import FILE
+from agents.edge.projector_store import FILE, SqliteTables
 from agents.streams import CLEARING, CONTROL, OUTBOUND, OUTCOMES, PAYMENTS
 from pipeline.errors import Poison
 from pipeline.kernel.envelope import decode
@@ -192,7 +192,7 @@ def test_a_killed_projector_writes_what_one_that_lives_writes(log: LocalLog, tmp
     wait_until(lambda: known() == batches * 200)
 
     assert projector.stop() == 0
-    undisturbed = Projector(log, tmp_path / "undisturbed")
+    undisturbed = Projector(log, SqliteTables(tmp_path / "undisturbed"))
     while now(undisturbed.turn()):
         pass
     assert rows(tmp_path / "data") == rows(tmp_path / "undisturbed")

@@ -20,6 +20,7 @@ from agents.edge.links import ParticipantLinks
 from agents.edge.participants import SimulatedParticipants
 from agents.edge.projector import Projector
 from agents.edge.projector_queries import Counts, ProjectorQueries
+from agents.edge.projector_store import SqliteTables
 from agents.edge.rtgs import SettlementBank
 from agents.topology import AUTHORISE, CONTROL, SETTLE
 from pipeline.kernel import system_events
@@ -72,7 +73,7 @@ class PaymentWorld:
         self.bank = SettlementBank(self.log, self.clock, self.folder)
 
     def start_projector(self) -> None:
-        self.projector = Projector(self.log, self.folder)
+        self.projector = Projector(self.log, SqliteTables(self.folder))
 
     def kill_one(self, number: int) -> None:
         """Kill one of the four edges, and start it again."""

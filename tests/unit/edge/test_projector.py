@@ -12,7 +12,7 @@ from agents.edge.errors import EdgeError
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.projector import Projector
 from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries
-from agents.edge.projector_store import FILE
+from agents.edge.projector_store import FILE, SqliteTables
 from agents.streams import OUTCOMES, PARKED, PAYMENTS
 from pipeline.errors import Poison
 from pipeline.kernel.agent import Output
@@ -72,7 +72,7 @@ class World:
         self.log: MemoryLog = a_memory_log(self.clock)
         self.upstream = Upstream(self.log)
         self.folder = folder
-        self.projector = Projector(self.log, folder)
+        self.projector = Projector(self.log, SqliteTables(folder))
         self._submitted = 0
 
     def tell(self, *events: object, stream: str = OUTCOMES) -> list[Output]:
@@ -100,7 +100,7 @@ class World:
 
     def restart(self) -> None:
         self.projector.close()
-        self.projector = Projector(self.log, self.folder)
+        self.projector = Projector(self.log, SqliteTables(self.folder))
 
     def queries(self) -> ProjectorQueries:
         return ProjectorQueries(self.folder)
@@ -296,4 +296,4 @@ def test_the_tables_can_be_read_while_the_projector_has_them_but_not_written(wor
 
     assert world.counts().settled == 1
     with pytest.raises(EdgeError, match="another process"):
-        Projector(world.log, world.folder)
+        Projector(world.log, SqliteTables(world.folder))

@@ -10,7 +10,7 @@ import pytest
 from agents.edge.database import EdgeDatabase
 from agents.edge.errors import EdgeError
 from agents.edge.producer import EdgeProducer, Identity
-from agents.edge.reader import Arrived, StreamTail, event_of
+from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
 from agents.streams import OUTCOMES
 from pipeline.errors import TrimmedRangeError
 from pipeline.kernel.hashrange import LAST_HASH, hash_key
@@ -42,15 +42,15 @@ class Edge:
 
     def __init__(self, log: MemoryLog, folder: Path) -> None:
         self._database = EdgeDatabase(folder / "edge.sqlite", "", "NORMAL")
-        self.tail = StreamTail(log, OUTCOMES, self._database)
+        self.tail = StreamTail(log, OUTCOMES, SqlitePlaces(self._database))
 
     def read(self) -> list[Arrived]:
         return now(self.tail.read())
 
     def take_in(self) -> list[int]:
         arrived = self.read()
-        with self._database.transaction() as connection:
-            self.tail.store(connection)
+        with self._database.transaction():
+            self.tail.store()
         return numbers(arrived)
 
     def kill(self) -> None:

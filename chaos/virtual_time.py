@@ -6,9 +6,11 @@ or a function that says whether it may go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
@@ -30,6 +32,16 @@ class Until:
 
 
 NEXT_TURN: Final = Until(None)
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing but its turn to its end at once, and return what it returned."""
+    while True:
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
 
 
 class VirtualTime:
