@@ -14,7 +14,7 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
-test: lint $(EMULATOR)  ## lint, then every test
+test: interpreted lint $(EMULATOR)  ## lint, then every test, on the source itself
 	.venv/bin/pytest
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
