@@ -11,8 +11,8 @@ from agents.streams import CLEARING, PAYMENTS
 from chaos.simulator.faults import Fault, Odds
 from chaos.simulator.owner import Activity, Engine, Owner
 from chaos.simulator.simulate import SeedResult, be_quiet, simulate
-from chaos.simulator.world import World
-from chaos.virtual_time import SECOND_US
+from chaos.simulator.world import DRAIN_US, World
+from chaos.virtual_time import SECOND_US, START_US
 
 SEED: Final = 0
 ORDERS: Final = 12
@@ -46,7 +46,8 @@ class OneCrash(World):
 
     def _move(self, owner: Owner, activity: Activity) -> None:
         super()._move(owner, activity)
-        if activity.moment is self.moment and activity in owner.activities:
+        has_time_left = self.time.us < START_US + DRAIN_US  # who dies when all is over is not replaced
+        if has_time_left and activity.moment is self.moment and activity in owner.activities:
             self.came += 1
             if self.came == self.number:
                 self.fleet.kill(owner, activity)
