@@ -1,18 +1,20 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean help
+.PHONY: demo test lint bench emulator clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 # Changes only when everything in requirements.lock is installed, and the project itself.
 INSTALLED := .venv/.installed
+# Likewise for the emulator of the tests, if Node.js is here: without it its tests are skipped, and say so.
+EMULATOR := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo .cache/kinesis-local/.installed)
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
 
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
-test: lint  ## lint, then every test
+test: lint $(EMULATOR)  ## lint, then every test
 	.venv/bin/pytest
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
@@ -24,12 +26,22 @@ lint: $(INSTALLED)  ## style, types, and which way imports point
 bench: $(INSTALLED)  ## payments a second on one core, and where the time goes
 	.venv/bin/payments bench
 
+emulator: $(EMULATOR)  ## the Kinesis that the tests run on, below .cache; needs Node.js and npm
+	@test -n "$(EMULATOR)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
+	@test -e "$(EMULATOR)"
+
 clean:  ## remove what was built, the environment too
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+.cache/kinesis-local/.installed: tests/emulator/package.json tests/emulator/package-lock.json
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ || \
+		echo "make: npm could not install the emulator, so its tests will be skipped (with CI=true: fail)." >&2
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH." >&2; exit 1; }

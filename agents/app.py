@@ -1,6 +1,6 @@
 """The composition root: from settings to a worker that runs, every port chosen and every part made here.
 
-A log is named ``local:DIR``.  What a worker keeps lies below its data folder::
+A log is named ``local:DIR`` or ``kinesis:REGION``.  What a worker keeps lies below its data folder::
 
     state/        the stores of its shards, one folder each
     snapshots/    where another worker finds them
@@ -87,7 +87,7 @@ def open_ports(plan: WorkerPlan, settings: Settings) -> WorkerPorts:
     state = settings.state
     rocks = RocksSettings(state.block_cache_mib, state.write_buffers_mib, state.background_jobs)
     return WorkerPorts(
-        log=open_log(plan.log, clock),
+        log=open_log(plan.log, clock, settings.kinesis),
         stores=RocksStores(plan.data / "state", rocks),
         snapshots=FolderSnapshots(plan.data / "snapshots", state.snapshots_kept),
         clock=clock,

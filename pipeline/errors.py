@@ -34,9 +34,11 @@ class HorizonError(PipelineError):
 class TrimmedRangeError(PipelineError):
     """Records that the shard still needs are no longer kept by the log."""
 
-    def __init__(self, stream: str, shard_id: str, after: int, first_kept_after: int) -> None:
+    def __init__(self, stream: str, shard_id: str, after: int, first_kept_after: int | None) -> None:
+        """Name what is missing; ``first_kept_after`` is None if no record of the shard is kept."""
+        end = "whatever came last" if first_kept_after is None else str(first_kept_after)
         super().__init__(
-            f"{stream}/{shard_id}: records after sequence number {after} up to {first_kept_after} were trimmed; "
+            f"{stream}/{shard_id}: records after sequence number {after} up to {end} were trimmed; "
             "restore a newer snapshot, or re-drive this range from the archive"
         )
         self.missing = (after, first_kept_after)

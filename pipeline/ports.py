@@ -35,7 +35,7 @@ class Slice(NamedTuple):
     ended: bool
     """True when the shard is closed and nothing comes behind ``records``."""
     behind_records: int
-    """User records in the log behind the last one given."""
+    """User records in the log behind the last one given; at least 1 if there are any, where the log cannot count."""
     behind_us: int
     """Arrival time of the newest record in the shard less that of the last one given; 0 at the tip."""
 
@@ -79,9 +79,11 @@ class Log(Protocol):
     A position in a shard is "everything up to this sequence number was read".  0 is before the first record ever.
     """
 
-    @property
-    def incarnation(self) -> str:
-        """A name that no other log has had: sequence numbers mean something only together with it."""
+    async def incarnation_of(self, stream: str) -> str:
+        """Return a name that no other stream called ``stream`` has had: sequence numbers mean something only with it.
+
+        It has no slash in it.  A stream that is deleted and created anew has another one.
+        """
 
     async def retention_us(self, stream: str) -> int:
         """Return how long ``stream`` keeps a record: nothing that arrived earlier can be read again."""
@@ -101,7 +103,8 @@ class Log(Protocol):
     async def put_records(self, stream: str, entries: Sequence[Entry]) -> Sequence[Landed | Refused]:
         """Store each entry in the open shard that owns its hash, and return where, in the order of ``entries``.
 
-        What is ``Landed`` is durable.  Entries of different shards may be stored in any order.
+        What is ``Landed`` is durable.  Entries of different shards may be stored in any order, and those of one shard
+        where some are ``Refused``.
         """
 
     async def read(self, stream: str, shard_id: str, after: int, limit: int) -> Slice:

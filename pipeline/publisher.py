@@ -7,7 +7,7 @@ old lineage, before anything later.  A broadcast is done when the ranges it land
 
     todo = [(number, first, last, record), ...]        in lineage order
     while todo:
-        one entry per destination shard, of what is for it, in order, up to the size of a record
+        one entry per destination shard, of what is for it, in order, as much as a record takes
         put them; where did each land?
         todo = what no landing covered, in order
 """
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 RECORD_BYTES_MAX = OUTPUT_BYTES_MAX
 """Of user records in one record, below Kinesis's 1 MiB with its framing."""
+USER_RECORDS_MAX = 4_000
+"""In one record: their framing on Kinesis has 12 bytes each at most, for which there are 48,576."""
 RETRY_SECONDS_MIN = 0.01
 RETRY_SECONDS_MAX = 5.0
 
@@ -161,7 +163,7 @@ def _place(
 ) -> None:
     """Add ``part`` to its shard's record; once one had to wait, everything behind it for that shard waits too."""
     size = sizes.get(number, 0) + len(part.record)
-    if size > RECORD_BYTES_MAX and number in portions:
+    if number in portions and (size > RECORD_BYTES_MAX or len(portions[number]) == USER_RECORDS_MAX):
         sizes[number] = RECORD_BYTES_MAX
         rest.append(part)
     else:

@@ -63,7 +63,8 @@ class Restorer:
     async def restore(self, shard: ShardDescription) -> StateStore:
         """Return the state of ``shard``, ready for a ``Shard``."""
         await self._check_horizon()
-        source = Source(self.log.incarnation, self.stage.source_stream, shard.shard_id)
+        stream = self.stage.source_stream
+        source = Source(await self.log.incarnation_of(stream), stream, shard.shard_id)
         kept = self._kept(source)
         if kept is not None:
             return kept

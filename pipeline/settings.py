@@ -88,6 +88,16 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
+class KinesisSettings:
+    """How Kinesis is asked, where it is the log."""
+
+    reads_per_second_max: Annotated[float, Field(gt=0)] = 5.0
+    """Of one shard.  Kinesis allows 5 to all readers of a shard together; each worker, edge and tool is one."""
+    unavailable_seconds_max: _Seconds = 60.0
+    """How long a call that may be repeated is tried again before the process ends with what Kinesis said."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
 class ObserveSettings:
     """Where a process can be looked at."""
 
@@ -103,6 +113,7 @@ class Settings:
 
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    kinesis: KinesisSettings = field(default_factory=KinesisSettings)
     observe: ObserveSettings = field(default_factory=ObserveSettings)
 
 
@@ -110,6 +121,7 @@ _adapter = TypeAdapter(Settings)
 _SECTIONS = {
     "worker": tuple(f.name for f in fields(WorkerSettings)),
     "state": tuple(f.name for f in fields(StateSettings)),
+    "kinesis": tuple(f.name for f in fields(KinesisSettings)),
     "observe": tuple(f.name for f in fields(ObserveSettings)),
 }
 _VARIABLES = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from pipeline.kernel.hashrange import LAST_HASH
 from pipeline.ports import Entry, Landed, Log, Record, ShardDescription, Slice
+from pipeline.stream_logs.frame import RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -38,9 +39,10 @@ def contents(records: Sequence[Record]) -> list[bytes]:
 class LogUnderTest:
     """One stream of a log."""
 
-    def __init__(self, log: TrimmingLog, shards: int = 1) -> None:
-        """Create the stream, unless it is there or ``shards`` is 0."""
+    def __init__(self, log: TrimmingLog, shards: int = 1, user_bytes_max: int = RECORD_BYTES_MAX) -> None:
+        """Create the stream, unless it is there or ``shards`` is 0; ``user_bytes_max`` fit into one record."""
         self.log = log
+        self.user_bytes_max = user_bytes_max
         self._runner = asyncio.Runner()
         if shards:
             self.wait(log.create_stream(STREAM, shards))
@@ -58,6 +60,10 @@ class LogUnderTest:
             return await answer
 
         return self._runner.run(waiting())
+
+    @property
+    def incarnation(self) -> str:
+        return self.wait(self.log.incarnation_of(STREAM))
 
     def put(self, *user_records: bytes, hashed: int = 0) -> Landed:
         """Put one record, and return where it landed."""

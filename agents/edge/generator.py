@@ -83,7 +83,6 @@ class Generator:
         self._clock = clock
         self._settings = settings
         self._database = EdgeDatabase(folder / "generator.sqlite", _SCHEMA, "NORMAL")
-        self._database.require_fact("log", log.incarnation)
         self._database.require_fact("seed", str(settings.seed))
         self._database.require_fact("accounts", str(settings.accounts))
         self._workload = Workload(settings.seed, settings.accounts)
@@ -103,6 +102,7 @@ class Generator:
 
     async def start(self, *, hearing_seconds: float = HEARING_SECONDS_MAX) -> None:
         """Put what must be known first, wait until every shard has it, and finish the batch left by a crash."""
+        self._database.require_fact("log", await self._log.incarnation_of(PAYMENTS))
         await self._put_control(hearing_seconds)
         row = self._database.connection.execute(
             "SELECT first, count, accepted_us, acknowledged FROM batches ORDER BY first DESC LIMIT 1"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from agents.edge.errors import EdgeError
 from pipeline.errors import PipelineError, Poison
 from pipeline.observe.logging import configure
+from pipeline.stream_logs.naming import FORMS
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ logger = logging.getLogger("payments.edge")
 def edge_arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options that every edge has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--log", required=True, metavar="local:DIR", help="the log to work on")
+    parser.add_argument("--log", required=True, metavar=FORMS, help="the log to work on")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder for this process's own store")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so many seconds (default: never)")
     return parser

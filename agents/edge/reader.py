@@ -135,7 +135,6 @@ class StreamTail:
         self._cursors: dict[str, _Cursor] = {}
         self._listed = False
         self._moved: set[str] = set()
-        places.require_fact("log", log.incarnation)
         self._places = places
         self.behind_records = 0
         """User records that were in the log behind the last batch."""
@@ -202,6 +201,7 @@ class StreamTail:
 
     async def _list(self) -> None:
         """Look which shards there are; one that this store has not met begins at its first record."""
+        self._places.require_fact(f"log of {self._stream}", await self._log.incarnation_of(self._stream))
         stored = self._places.places(self._stream)
         for description in await self._log.shards(self._stream):
             shard_id = description.shard_id

@@ -52,7 +52,7 @@ def pack_lineage(position: bytes, index: int) -> bytes:
 
 
 class Source(NamedTuple):
-    """A shard as the origin of records: the log's incarnation, the stream and the shard's id."""
+    """A shard as the origin of records: the stream's incarnation, its name and the shard's id."""
 
     incarnation: str
     stream: str

@@ -84,6 +84,10 @@ class LocalLog:
         """A name that no other log has had, given when the folder was made a log."""
         return self._incarnation
 
+    async def incarnation_of(self, stream: str) -> str:
+        """Return the log's: its streams are deleted with it, or not at all."""
+        return self._incarnation
+
     async def retention_us(self, stream: str) -> int:
         """Return how long records are kept; by whole segments, so some are for longer."""
         return self._retention_us

@@ -84,6 +84,10 @@ class MemoryLog:
         """A name that no other log has had; whoever makes a ``MemoryLog`` sees to it."""
         return self._incarnation
 
+    async def incarnation_of(self, stream: str) -> str:
+        """Return the log's: streams of a log in memory are never deleted."""
+        return self._incarnation
+
     async def retention_us(self, stream: str) -> int:
         """Return what the maker said; only ``trim`` removes anything."""
         return self._retention_us

@@ -1,26 +1,53 @@
-"""How a log is named where people name one: ``local:DIR``."""
+"""How a log is named where people name one: ``local:DIR``, or ``kinesis:REGION``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import LogError
+from pipeline.ports import Log
 from pipeline.stream_logs.local import LocalLog
 
 if TYPE_CHECKING:
     from pipeline.ports import Clock
+    from pipeline.settings import KinesisSettings
 
-_LOCAL = "local:"
+FORMS = "local:DIR | kinesis:REGION"
+
+_LOCAL = "local"
+_KINESIS = "kinesis"
 
 
-def open_log(name: str, clock: Clock) -> LocalLog:
-    """Return the log called ``name``; ``LogError`` if that is no name of a log."""
-    return LocalLog(folder_of(name), clock)
+class OpenLog(Log, Protocol):
+    """A log that this process has opened."""
+
+    def close(self) -> None:
+        """Finish what is being written; a closed log must not be used."""
 
 
-def folder_of(name: str) -> Path:
-    """Return the folder of the log called ``name``; ``LogError`` if that is no name of a log."""
-    if name.startswith(_LOCAL) and len(name) > len(_LOCAL):
-        return Path(name.removeprefix(_LOCAL))
-    raise LogError(f"{name!r} names no log; one is local:DIR")
+def open_log(name: str, clock: Clock, kinesis: KinesisSettings | None = None) -> OpenLog:
+    """Return the log called ``name``; ``LogError`` if that is no name of a log, or says what it takes to open it."""
+    kind, place = _parts(name)
+    if kind == _LOCAL:
+        return LocalLog(Path(place), clock)
+    from pipeline.stream_logs.kinesis import KinesisLog  # noqa: PLC0415 - boto3 takes half a second to import
+    from pipeline.stream_logs.kinesis_client import connect  # noqa: PLC0415
+
+    return KinesisLog(connect(place), clock, name, kinesis)
+
+
+def check_name(name: str) -> None:
+    """Raise ``LogError`` unless ``name`` names a log; nothing is opened."""
+    kind, place = _parts(name)
+    if kind == _KINESIS:
+        from pipeline.stream_logs.kinesis_client import check_region  # noqa: PLC0415 - as in open_log
+
+        check_region(place)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    kind, _, place = name.partition(":")
+    if kind not in {_LOCAL, _KINESIS} or not place:
+        raise LogError(f"{name!r} names no log; one is {FORMS}")
+    return kind, place

@@ -22,14 +22,14 @@ from tests.virtual_clock import SOME_DAY_US, US_PER_SECOND, VirtualClock
 
 def test_a_log_is_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
     with opened(tmp_path) as log:
-        incarnation = log.log.incarnation
+        incarnation = log.incarnation
         log.put_in_turn(b"one", b"two")
         log.split(QUARTER)
         log.put(b"three")
         shards, given = log.shards(), log.read()
 
     with opened(tmp_path) as log:
-        assert log.log.incarnation == incarnation
+        assert log.incarnation == incarnation
         assert log.shards() == shards
         assert log.read() == given
         assert log.contents(shards[1].shard_id) == [b"three"]

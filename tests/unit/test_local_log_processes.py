@@ -203,7 +203,7 @@ def test_two_processes_that_make_a_log_at_once_make_the_same(tmp_path: Path) -> 
     names = {process.communicate()[0] for process in processes}
 
     with opened(folder) as log:
-        assert names == {log.log.incarnation + "\n"}
+        assert names == {log.incarnation + "\n"}
         assert len(log.shards()) == 3
         log.put(b"x")
 

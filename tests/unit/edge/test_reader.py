@@ -174,12 +174,14 @@ def test_an_edge_that_was_down_until_its_records_were_trimmed_stops_loudly(tmp_p
 
 
 def test_the_store_of_one_log_is_not_taken_for_another(log: MemoryLog, tmp_path: Path) -> None:
-    Edge(log, tmp_path).kill()
+    edge = Edge(log, tmp_path)
+    edge.read()
+    edge.kill()
     other = MemoryLog(VirtualClock(), "log-2")
     asyncio.run(other.create_stream(OUTCOMES, 1))
 
     with pytest.raises(EdgeError, match="log-1, not log-2"):
-        Edge(other, tmp_path)
+        Edge(other, tmp_path).read()
 
 
 def test_two_processes_never_have_one_store(log: MemoryLog, tmp_path: Path) -> None:

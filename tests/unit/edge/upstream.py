@@ -20,6 +20,7 @@ from pipeline.stream_logs.local import LocalLog
 from pipeline.stream_logs.memory import MemoryLog
 from pipeline.system_clock import SystemClock
 from schemas import codec
+from tests.coroutines import finished
 from tests.virtual_clock import VirtualClock
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class Upstream:
 
     def __init__(self, log: Log, stream: str = streams.CLEARING, shard_id: str = "shardId-000000000000") -> None:
         self._log = log
-        self._source = Source(log.incarnation, stream, shard_id).pack()
+        self._source = Source(finished(log.incarnation_of(stream)), stream, shard_id).pack()
         self._position = 0
 
     def emit(self, stream: str, key: str, *events: object, at_us: int = 1) -> list[Output]:

@@ -1,0 +1,24 @@
+"""What of the log contract kinesis-local, or Kinesis itself, does not do, and why; everything else must hold.
+
+Where the rule matters on Kinesis too, a test of this folder holds it in a form that can be tried there.
+"""
+
+from __future__ import annotations
+
+_ITS_OWN_CLOCK = "arrival times are Kinesis's, which a test cannot set: tests/emulator/test_kinesis_reading.py"
+_RETENTION = "Kinesis keeps records for 24 hours at least and trims by itself: tests/emulator/test_kinesis_trimming.py"
+_NUMBERS = "sequence numbers begin anew in every shard of Kinesis: pipeline/stream_logs/kinesis_numbers.py"
+
+DEVIATIONS = {
+    "test_a_reader_knows_how_far_it_is_behind": _ITS_OWN_CLOCK,
+    "test_a_record_has_the_time_of_its_arrival": _ITS_OWN_CLOCK,
+    "test_arrival_times_never_go_back_though_the_clock_does": _ITS_OWN_CLOCK,
+    "test_reading_can_begin_at_a_time": _ITS_OWN_CLOCK,
+    "test_what_was_trimmed_cannot_be_read_and_the_error_names_the_range": _RETENTION,
+    "test_a_record_that_is_not_old_is_never_trimmed": _RETENTION,
+    "test_a_shard_whose_records_were_all_trimmed_goes_on": _RETENTION,
+    "test_sequence_numbers_increase_along_a_lineage": _NUMBERS,
+    "test_a_child_is_read_from_0_although_its_sequence_numbers_begin_above": _NUMBERS,
+    "test_every_lineage_of_shards_has_increasing_arrival_times_and_sequences": _NUMBERS,
+}
+"""By the name of the test, as a reason to skip it."""
