@@ -20,7 +20,7 @@ from chaos.virtual_time import SECOND_US, VirtualTime
 from chaos.workload import Answers, Order, OrderKind, Workload, listings
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
-from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
+from pipeline.kernel.system_events import FIRST_APPLICATION_KIND, CycleClosed, kind_of_type
 from pipeline.ports import Entry
 from schemas import codec
 from schemas.events import (
@@ -52,6 +52,7 @@ _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
     Answers.REJECTS_WHEN_ASKED: (),
 }
 """What a receiver says of itself, one after the other: accepted or not."""
+_MARKER_KIND: Final = kind_of_type[CycleClosed]
 _DISORDER_US: Final = 2 * SECOND_US
 _MEAN_BETWEEN_ORDERS_US: Final = (20_000, 1_300_000, 1_300_000)
 """One of these, by order: some come in a row, and fill a batch."""
@@ -76,8 +77,8 @@ class World(Protocol):
     after: Callable[[int, Callable[[], None]], None]
     """Do something later."""
 
-    def reshard_at_a_cut_off(self) -> None:
-        """Let operators split or merge shards, perhaps, while one after the other passes the cut-off."""
+    def merge_at_a_cut_off(self) -> None:
+        """Let operators merge shards, perhaps, when one has passed the cut-off and has told only some of the others."""
 
     def put(self, stream: str, entry: Entry, landed: Callable[[], None]) -> None:
         """Put a record, durably, and tell when that is done; an edge tries until it succeeds."""
@@ -179,8 +180,9 @@ class Edges:
     def hear(self, stream: str, envelope: Envelope) -> None:
         """Take in an output of the product, once."""
         if envelope.kind < FIRST_APPLICATION_KIND:
-            return
-        if stream == OUTBOUND:
+            if envelope.kind == _MARKER_KIND:
+                self._world.after(0, self._world.merge_at_a_cut_off)
+        elif stream == OUTBOUND:
             event = codec.decode(envelope.kind, envelope.version, envelope.body)
             if isinstance(event, PaymentForwarded):
                 self._world.after(self._random.randrange(20_000, 200_000), lambda: self._receive(event))
@@ -271,7 +273,6 @@ class Edges:
         self._tell(CONTROL, CONTROL, CutOffScheduled(self.cycles, self._world.time.us + us))
         self.cycles += 1
         if not self._world.odds.calm:
-            self._world.after(us + self._random.randrange(_DISORDER_US), self._world.reshard_at_a_cut_off)
             self._world.after(us, self._set_cut_off)
 
     def _order_the_next_behaviour(self) -> None:

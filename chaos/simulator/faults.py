@@ -35,6 +35,7 @@ class Fault(StrEnum):
     PUT_AFTER_TAKE_OVER = "put lands after a take-over"
     TWO_OWNERS = "two owners of a shard"
     ZOMBIE_IN_MID_COMMIT = "zombie resumes in the middle of a commit"
+    PAUSED = "process stands still for a while"
     SPLIT = "shard split"
     MERGE = "shards merged"
     SPLIT_OF_A_CHILD = "child of a reshard split or merged"

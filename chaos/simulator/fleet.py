@@ -34,6 +34,7 @@ HIDDEN_MAX: Final = 3
 """Snapshots that a machine does not see yet."""
 STAGE_OF_STREAM: Final = {CONTROL: "control", PAYMENTS: "authorise", CLEARING: "settle"}
 STREAM_OF_STAGE: Final = {stage: stream for stream, stage in STAGE_OF_STREAM.items()}
+_PAUSE_US_MAX: Final = 6 * SECOND_US
 _SKEW_US_MAX: Final = 4 * SECOND_US
 
 
@@ -58,7 +59,7 @@ class Fleet:
         """Return who can go on, with what."""
         for owner in self.owners:
             for activity in owner.activities:
-                if activity.is_ready(now_us):
+                if owner.paused_until_us <= now_us and activity.is_ready(now_us):
                     yield owner, activity
 
     def staff(self) -> None:
@@ -87,6 +88,13 @@ class Fleet:
         hidden = self._around.random.randint(0, HIDDEN_MAX)
         successor = self.start(owner.stage_name, owner.description, self.new_machine(), hidden)
         self._say(f"{successor} takes over from {owner}, which goes on")
+
+    def pause(self, owner: Owner) -> None:
+        """Let an owner stand still where it is, and know nothing of it: what it believes of the log gets old."""
+        us = self._around.random.randrange(_PAUSE_US_MAX)
+        self._around.odds.fire(Fault.PAUSED)
+        owner.paused_until_us = self._around.time.us + us
+        self._agenda.after(us, _wake)
 
     def kill(self, owner: Owner, activity: Activity) -> None:
         """Let an owner die where it is."""
@@ -172,3 +180,7 @@ class Fleet:
         if isinstance(store, MemoryStore) and store.unflushed and random.random() < odds.of(Fault.BATCHES_LOST, 0.6):
             odds.fire(Fault.BATCHES_LOST)
             store.lose(random.randint(0, store.unflushed))
+
+
+def _wake() -> None:
+    """Only let time come to where an owner goes on."""

@@ -14,7 +14,7 @@ from chaos.simulator.fleet import STREAM_OF_STAGE
 from chaos.simulator.owner import Activity, Owner
 from chaos.virtual_time import HOUR_US, SECOND_US, finished
 from pipeline.kernel.position import Position
-from pipeline.ports import Manifest
+from pipeline.ports import Manifest, ShardDescription
 
 if TYPE_CHECKING:
     from chaos.simulator.world import World
@@ -48,17 +48,17 @@ class Happenings:
             (happening,) = random.choices(self._happenings, self._odds)
             happening(owner, activity)
 
-    def reshard_at_a_cut_off(self) -> None:
-        """Reshard the clearing, perhaps, while its shards pass a cut-off one by one: parents stand at two cycles."""
-        world = self._world
-        if not world.odds.calm and world.random.random() < world.odds.of(Fault.MERGE, 0.4):
-            self._reshard_one_of(CLEARING)
+    def merge_at_a_cut_off(self) -> None:
+        """Merge shards of the clearing, perhaps, when a marker has reached some of them: they stand at two cycles."""
+        if self._world.random.random() < self._world.odds.of(Fault.MERGE, 0.3):
+            self._merge(CLEARING)
 
     def _chances(self) -> Iterator[tuple[float, Happening]]:
         """Yield what may go wrong at a move in the world of this seed, each with its probability."""
         of, fleet = self._world.odds.of, self._world.fleet
         yield of(Fault.CRASH_BEFORE_COMMIT, 0.0035), fleet.kill
         yield of(Fault.TWO_OWNERS, 0.0015), lambda owner, _: fleet.replace(owner)
+        yield of(Fault.PAUSED, 0.001), lambda owner, _: fleet.pause(owner)
         yield of(Fault.SPLIT, 0.0015), self._reshard
         yield of(Fault.SNAPSHOT_CORRUPT, 0.002), self._rot
         yield of(Fault.LOG_UNAVAILABLE, 0.0002), self._lose_the_log
@@ -69,27 +69,36 @@ class Happenings:
         yield of(Fault.NIGHT, 0.00003), self._sleep_over
 
     def _reshard(self, _owner: Owner, _activity: Activity) -> None:
-        self._reshard_one_of(self._world.random.choice(_RESHARDED))
-
-    def _reshard_one_of(self, stream: str) -> None:
-        world, log, odds = self._world, self._world.log, self._world.odds
-        opened = world.open_shards(stream)
-        shard = world.random.choice(opened)
-        split = world.random.choice((True, False)) and len(opened) < SHARDS_MAX
-        neighbours = [other for other in opened if other.hash_range.first == shard.hash_range.last + 1]
-        if not split and not neighbours:
-            return
-        if shard.parents:
-            odds.fire(Fault.SPLIT_OF_A_CHILD)
-        if split:
-            at = world.random.randint(shard.hash_range.first + 1, shard.hash_range.last)
-            finished(log.split(stream, shard.shard_id, at))
-            odds.fire(Fault.SPLIT)
-            world.say(f"{stream}/{shard.shard_id[-4:]} is split")
+        stream = self._world.random.choice(_RESHARDED)
+        if self._world.random.choice((True, False)):
+            self._split(stream)
         else:
-            finished(log.merge(stream, shard.shard_id, neighbours[0].shard_id))
-            odds.fire(Fault.MERGE)
-            world.say(f"{stream}/{shard.shard_id[-4:]} is merged with {neighbours[0].shard_id[-4:]}")
+            self._merge(stream)
+
+    def _split(self, stream: str) -> None:
+        world = self._world
+        opened = world.open_shards(stream)
+        if len(opened) < SHARDS_MAX:
+            shard = world.random.choice(opened)
+            at = world.random.randint(shard.hash_range.first + 1, shard.hash_range.last)
+            finished(world.log.split(stream, shard.shard_id, at))
+            self._note(Fault.SPLIT, stream, shard)
+
+    def _merge(self, stream: str) -> None:
+        world = self._world
+        opened = world.open_shards(stream)
+        if len(opened) > 1:
+            number = world.random.randrange(len(opened) - 1)
+            low, high = opened[number : number + 2]
+            finished(world.log.merge(stream, low.shard_id, high.shard_id))
+            self._note(Fault.MERGE, stream, low, high)
+
+    def _note(self, fault: Fault, stream: str, *parents: ShardDescription) -> None:
+        world = self._world
+        world.odds.fire(fault)
+        if any(parent.parents for parent in parents):
+            world.odds.fire(Fault.SPLIT_OF_A_CHILD)
+        world.say(f"{fault}: {stream}/{' and '.join(parent.shard_id[-4:] for parent in parents)}")
         world.fleet.staff()
 
     def _rot(self, _owner: Owner, _activity: Activity) -> None:

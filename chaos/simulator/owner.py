@@ -104,6 +104,7 @@ class Owner:
     shard: Shard | None = None
     is_gone: bool = False
     """It has died, or another has taken its place, which it may not know."""
+    paused_until_us: int = 0
     activities: list[Activity] = field(default_factory=list)
     in_hand: Activity | None = None
     _folders: int = 0

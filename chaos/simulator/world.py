@@ -105,9 +105,9 @@ class World:
         else:
             self.after(SECOND_US // 2, lambda: self.put(stream, entry, landed))
 
-    def reshard_at_a_cut_off(self) -> None:
-        """Let operators split or merge shards of the clearing, perhaps."""
-        self._happenings.reshard_at_a_cut_off()
+    def merge_at_a_cut_off(self) -> None:
+        """Let operators merge shards of the clearing, perhaps."""
+        self._happenings.merge_at_a_cut_off()
 
     def open_shards(self, stream: str) -> list[ShardDescription]:
         """Return the open shards of a stream in the order of their ranges."""
