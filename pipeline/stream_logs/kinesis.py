@@ -2,7 +2,7 @@
 
 What each part does is told where it is: ``kinesis_client`` (where Kinesis is, and what its errors mean),
 ``kinesis_streams`` (shards, split, merge), ``kinesis_reader`` (reading), ``kinesis_numbers`` (sequence numbers),
-``aggregation`` (one record of many).  ADR 14 has the decisions.
+``aggregation`` (one record of many).  ADR 17 has the decisions.
 
 A put goes out in requests of 500 records and 5 MiB at most, one after the other.  Kinesis may store one entry of a
 request and refuse the next, so *entries of one shard in one put may change their order*; whoever minds has one of them

@@ -26,15 +26,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore import exceptions as boto
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - its name
+from botocore.parsers import ResponseParserError
 from localstack_client import config as localstack
 
 from pipeline.errors import LogError
 from pipeline.stream_logs.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pipeline.ports import Clock
 
@@ -57,6 +58,7 @@ _THROTTLED = frozenset(
 )
 _BUSY = frozenset({"ResourceInUseException"})
 _SERVER_ERROR = 500
+_UNANSWERED = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, ResponseParserError)
 _US_PER_SECOND = 1_000_000
 
 _log = logging.getLogger(__name__)
@@ -125,7 +127,7 @@ def connect_to(service: str, region: str | None, config: Config | None = None) -
                 "emulator takes any), or AWS_PROFILE, or run where a role is attached"
             )
         return session.client(service, endpoint_url=endpoint_url(service), config=config)
-    except (BotoCoreError, ValueError) as error:
+    except (boto.BotoCoreError, ValueError) as error:
         raise LogError(f"{where} cannot be called: {error}") from error
 
 
@@ -155,14 +157,14 @@ class KinesisCalls:
 
     async def insist(self, operation: str, **parameters: object) -> dict[str, Any]:
         """Return the answer to a call that may be repeated, however often it takes, within a stated time."""
-        waited = self.patience(operation)
+        wait = self.patience(operation)
         while True:
             try:
                 return await self.once(operation, **parameters)
             except NotNowError as error:
-                await waited(error)
+                await wait(error)
 
-    def patience(self, operation: str) -> Callable[[NotNowError], Any]:
+    def patience(self, operation: str) -> Callable[[NotNowError], Awaitable[None]]:
         """Return a function that waits after each failed try, or raises ``LogError`` when it has been too long."""
         backoff = Backoff()
         until_us = self._clock.now_us() + round(self._seconds_max * _US_PER_SECOND)
@@ -194,16 +196,16 @@ class KinesisCalls:
     def _call(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-        except ClientError as error:
+        except boto.ClientError as error:
             raise _meaning(error, operation) from error
-        except (ConnectionError, HTTPClientError) as error:
+        except _UNANSWERED as error:
             raise NotNowError(f"{operation}: {error}") from error
-        except BotoCoreError as error:
+        except boto.BotoCoreError as error:
             raise LogError(f"Kinesis cannot be asked for {operation}: {error}") from error
         return answer
 
 
-def _meaning(error: ClientError, operation: str) -> Exception:
+def _meaning(error: boto.ClientError, operation: str) -> Exception:
     """Return what an answer that is an error means."""
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -159,18 +159,19 @@ class KinesisReader:
 
     async def at_time(self, stream: str, shard_id: str, arrival_us: int) -> int:
         """Return the position before the first record that arrived at or after ``arrival_us``."""
-        if arrival_us < self._clock.now_us():  # Kinesis refuses times to come
-            since_us = max(arrival_us, (await self._streams.summary(stream)).created_us)
+        since_us = max(arrival_us, (await self._streams.summary(stream)).created_us)
+        try:
             feed = await self._from_time(stream, shard_id, since_us)
-            while True:
-                feed = await self._fetch(stream, shard_id, feed)
-                for record in feed.records:
-                    if record.arrival_us >= arrival_us:
-                        return numbers.before_record(record.sequence)
-                feed.records.clear()
-                if feed.at_tip:
-                    break
-        return await self.latest(stream, shard_id)
+        except NotValidError:  # a time to come
+            return await self.latest(stream, shard_id)
+        while True:
+            feed = await self._fetch(stream, shard_id, feed)
+            for record in feed.records:
+                if record.arrival_us >= arrival_us:
+                    return numbers.before_record(record.sequence)
+            feed.records.clear()
+            if feed.at_tip:
+                return await self.latest(stream, shard_id)
 
     async def _open(self, stream: str, shard_id: str, after: int) -> _Feed:
         """Return a feed of what lies behind ``after``, of which nothing is missing."""

@@ -70,6 +70,10 @@ def log_of_four(request: pytest.FixtureRequest, clock: VirtualClock) -> Iterator
         yield log
 
 
+def test_every_known_deviation_is_about_a_rule_of_this_contract() -> None:
+    assert set(DEVIATIONS) <= set(globals())
+
+
 # ------------------------------------------------------------------------------------------------------------- putting
 def test_records_are_read_in_the_order_in_which_they_were_put(log: LogUnderTest) -> None:
     log.put(b"one")

@@ -85,23 +85,29 @@ def audit(log_folder: Path) -> Audit:
     """Return what the log in ``log_folder`` says."""
     log = LocalLog(log_folder, SystemClock())
     try:
-        return asyncio.run(_audit(log))
+        return asyncio.run(audit_log(log))
     finally:
         log.close()
+
+
+def orders_of(seed: int, count: int) -> list[str]:
+    """Return the payment ids of the readable orders among the first ``count`` submissions of a workload."""
+    workload = map(Workload(seed).at, range(count))
+    return [each.order.payment_id for each in workload if each.kind is not Kind.BAD_DATA]
 
 
 def assert_every_payment_ended_once(plan: Plan) -> Audit:
     """Assert that the log holds all that ``plan`` submits, and that all of it ended, once; return what it holds."""
     found = audit(plan.log_folder)
-    workload = map(Workload(plan.seed).at, range(plan.count))
-    orders = [each.order.payment_id for each in workload if each.kind is not Kind.BAD_DATA]
+    orders = orders_of(plan.seed, plan.count)
     assert found.never_submitted(orders) == []
     assert found.settled_twice() == []
     assert found.not_ended_once() == {}
     return found
 
 
-async def _audit(log: Log) -> Audit:
+async def audit_log(log: Log) -> Audit:
+    """Return what ``log`` says."""
     found = Audit()
     for event in await _events(log, PAYMENTS):
         if isinstance(event, PaymentSubmitted):

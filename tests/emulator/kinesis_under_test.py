@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipeline.ports import Clock
 from pipeline.settings import KinesisSettings
 from pipeline.stream_logs import aggregation
 from pipeline.stream_logs.kinesis import KinesisLog
@@ -29,7 +30,7 @@ class KinesisLogUnderTest(KinesisLog):
 
 @contextmanager
 def opened(
-    shards: int = 1, client: Any = None, settings: KinesisSettings = HURRIED, clock: SystemClock | None = None
+    shards: int = 1, client: Any = None, settings: KinesisSettings = HURRIED, clock: Clock | None = None
 ) -> Iterator[LogUnderTest]:
     """Open a log in an account of its own, or through ``client``; make the stream unless ``shards`` is 0."""
     client = client or kinesis_local.running().client()

@@ -16,7 +16,7 @@ from pipeline.kernel.envelope import FROM_SHARD, Envelope, decode, encode
 from pipeline.kernel.hashrange import FULL_RANGE, LAST_HASH, HashRange
 from pipeline.kernel.position import Position, Source, pack_lineage
 from pipeline.ports import Entry, Landed, Refused, ShardDescription
-from pipeline.publisher import RECORD_BYTES_MAX, Publisher
+from pipeline.publisher import RECORD_BYTES_MAX, USER_RECORDS_MAX, Publisher
 from tests.faulty_log import Fate, FaultyLog, fates
 from tests.readings import Taken, read_stream
 from tests.virtual_clock import SOME_DAY_US, VirtualClock
@@ -221,6 +221,16 @@ def test_a_large_batch_is_cut_into_records_that_a_log_takes_in_order() -> None:
     sizes = [sum(map(len, entry.user_records)) for _, entries in downstream.log.puts for entry in entries]
     assert max(sizes) <= RECORD_BYTES_MAX
     assert downstream.numbers() == [1, 3, 4, 6, 7, 8, 10, 2, 5, 9]
+
+
+def test_many_small_outputs_are_cut_into_records_whose_framing_a_log_takes() -> None:
+    downstream = Downstream()
+
+    downstream.publish(*downstream.outputs(*[1] * (USER_RECORDS_MAX + 2)))
+
+    sizes = [len(entry.user_records) for _, entries in downstream.log.puts for entry in entries]
+    assert sizes == [USER_RECORDS_MAX, 2]
+    assert downstream.numbers() == list(range(1, USER_RECORDS_MAX + 3))
 
 
 def test_a_small_output_does_not_overtake_a_large_one_that_had_to_wait() -> None:
