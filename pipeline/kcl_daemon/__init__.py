@@ -1,4 +1,4 @@
-"""KCL's MultiLangDaemon, from our settings to an orderly end; ADR 15 has the decisions.
+"""KCL's MultiLangDaemon, from our settings to an orderly end; ADR 18 has the decisions.
 
     supervisor (this process) ──> MultiLangDaemon (Java), one for each stage ──> a child for each shard (Python)
         │ health, one log              │ leases, balancing, resharding, fan-out         │ the worker: one shard
