@@ -52,7 +52,7 @@ async def _serve(make: MakeWorker, to_daemon: BinaryIO, status: Path, supervisor
     stop = stopped_by_signals(settings.worker.shutdown_seconds_max)
     at_end = partial(end_after, settings.worker.shutdown_seconds_max)
     pipe = DaemonPipe(sys.stdin.buffer, to_daemon, at_end)
-    child = _Child(make, pipe, stop, settings.kcl.shard_restarts_max)
+    child = Child(make, pipe, stop, settings.kcl.shard_restarts_max)
     telling = asyncio.ensure_future(child.tell(status, supervisor))
     interpreter.prepare()
     try:
@@ -62,7 +62,7 @@ async def _serve(make: MakeWorker, to_daemon: BinaryIO, status: Path, supervisor
         shard_status.remove(status, os.getpid())
 
 
-class _Child:
+class Child:
     """One worker after the other."""
 
     def __init__(self, make: MakeWorker, pipe: DaemonPipe, stop: asyncio.Event, restarts_max: int) -> None:
