@@ -159,11 +159,12 @@ class KinesisReader:
 
     async def at_time(self, stream: str, shard_id: str, arrival_us: int) -> int:
         """Return the position before the first record that arrived at or after ``arrival_us``."""
+        newest = await self.latest(stream, shard_id)  # first, so that what arrives meanwhile is not passed over
         since_us = max(arrival_us, (await self._streams.summary(stream)).created_us)
         try:
             feed = await self._from_time(stream, shard_id, since_us)
         except NotValidError:  # a time to come
-            return await self.latest(stream, shard_id)
+            return newest
         while True:
             feed = await self._fetch(stream, shard_id, feed)
             for record in feed.records:
@@ -171,7 +172,7 @@ class KinesisReader:
                     return numbers.before_record(record.sequence)
             feed.records.clear()
             if feed.at_tip:
-                return await self.latest(stream, shard_id)
+                return newest
 
     async def _open(self, stream: str, shard_id: str, after: int) -> _Feed:
         """Return a feed of what lies behind ``after``, of which nothing is missing."""

@@ -10,6 +10,8 @@ from pipeline.stream_logs.kinesis import REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX
 from tests.emulator import kinesis_under_test
 from tests.emulator.faulty_client import (
     THROTTLED,
+    Answer,
+    Call,
     Fate,
     FaultyClient,
     denied,
@@ -100,10 +102,16 @@ def test_more_entries_than_one_request_takes_go_in_several(client: FaultyClient,
 
 def test_more_bytes_than_one_request_takes_go_in_several(client: FaultyClient, log: LogUnderTest) -> None:
     large = REQUEST_BYTES_MAX // 6
+    client.always("put_records", small)
 
     log.put_all(*(an_entry(bytes(large)) for _ in range(7)))
 
     assert [len(asked["Records"]) for asked in client.asked("put_records")] == [5, 2]
+
+
+def small(call: Call, parameters: Answer) -> Answer:
+    """Spare the emulator the content."""
+    return call(Records=[record | {"Data": b"small"} for record in parameters["Records"]])
 
 
 def test_once_a_request_was_refused_the_next_is_not_tried(client: FaultyClient, log: LogUnderTest) -> None:
