@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench emulator kcl clean help
+.PHONY: demo test lint bench compiled interpreted emulator kcl clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,7 +14,7 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
-test: lint $(EMULATOR)  ## lint, then every test
+test: interpreted lint $(EMULATOR)  ## lint, then every test, on the source itself
 	.venv/bin/pytest
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
@@ -26,18 +26,25 @@ lint: $(INSTALLED)  ## style, types, and which way imports point
 bench: $(INSTALLED)  ## payments a second on one core, and where the time goes
 	.venv/bin/payments bench
 
+compiled: interpreted $(INSTALLED)  ## native code for what a step consists of: faster, the same bytes; needs a C compiler
+	.venv/bin/python compiled.py
+
+interpreted:  ## back to the source alone
+	rm -rf build *.so
+	find pipeline agents schemas -name '*.so' -delete
+
 emulator: $(EMULATOR)  ## the Kinesis that the tests run on, below .cache; needs Node.js and npm
 	@test -n "$(EMULATOR)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
 	@test -e "$(EMULATOR)"
 
 kcl: .cache/kcl/.installed  ## KCL's jars, from Maven Central, below .cache; to run its daemon takes Java 17
 
-clean:  ## remove what was built, the environment too
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+clean: interpreted  ## remove what was built, the environment too
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 .cache/kinesis-local/.installed: tests/emulator/package.json tests/emulator/package-lock.json
 	mkdir -p $(@D)

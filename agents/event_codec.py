@@ -10,7 +10,10 @@ from schemas.errors import UndecodableEventError
 class EventCodec:
     """The engine's ``Codec`` for the events of ``schemas``."""
 
-    encode = staticmethod(codec.encode)
+    @staticmethod
+    def encode(event: object) -> tuple[int, int, bytes]:
+        """Return (kind, version, body)."""
+        return codec.encode(event)
 
     @staticmethod
     def decode(kind: int, version: int, body: bytes) -> object:

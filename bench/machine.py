@@ -6,7 +6,12 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from pipeline.kernel import machine
+
+COMPILED: Final = not str(machine.__file__).endswith(".py")
+"""Whether ``make compiled`` was run here: the step is native code then, and a stopwatch sees less of it."""
 _MOUNTS = Path("/proc/mounts")
 _PROCESSOR = Path("/proc/cpuinfo")
 
@@ -18,6 +23,8 @@ class Machine:
     cpu: str
     cores: int
     python: str
+    compiled: bool
+    """Whether what a step consists of runs as native code."""
     system: str
     filesystem: str
     """Under the folder that was measured in; in memory (tmpfs) a sync costs nothing, and the figures are too good."""
@@ -33,6 +40,7 @@ def look_at_machine(folder: Path, load_before: float) -> Machine:
         cpu=_cpu(),
         cores=os.cpu_count() or 0,
         python=f"{platform.python_implementation()} {platform.python_version()}",
+        compiled=COMPILED,
         system=f"{platform.system()} {platform.release()}",
         filesystem=_filesystem(folder.resolve()),
         load_before=load_before,

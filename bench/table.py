@@ -68,6 +68,7 @@ def _bytewax_line(result: BenchResult) -> str:
 def _machine_line(result: BenchResult) -> str:
     machine = result.machine
     return (
-        f"{machine.cpu}, {machine.cores} cores, {machine.python}, {machine.system}, {machine.filesystem}; "
+        f"{machine.cpu}, {machine.cores} cores, {machine.python}{', compiled' if machine.compiled else ''}, "
+        f"{machine.system}, {machine.filesystem}; "
         f"load {machine.load_before} before, {machine.load_after} after"
     )

@@ -27,6 +27,8 @@ ACCOUNTS_A_BANK: Final = 6
 CAP_MINOR: Final = 100_000_00
 TIGHT_CAP_MINOR: Final = 500_00
 """Of the second and third bank: it binds."""
+_STOLEN_MINOR: Final = 1_00
+"""Little, so that no cap refuses it: that its transaction is claimed must."""
 RECENT_US: Final = 60 * SECOND_US
 
 
@@ -68,7 +70,7 @@ class OrderKind(StrEnum):
     AHEAD = "accepted far in the future"
     CONFLICT = "same identity, other content"
     RENAMED = "same identity and content under another payment id"
-    STOLEN = "same transaction under another account"
+    STOLEN = "same transaction under another account, later and for less"
 
 
 _REFUSABLE: Final = frozenset({Ending.REJECTED, Ending.HELD})
@@ -148,12 +150,15 @@ def bank(number: int) -> str:
     return f"BANKDE0{number}"
 
 
+_TIGHT: Final = (bank(1), bank(2))
+
+
 def listings() -> list[ParticipantListed]:
     """Return the directory: banks, some with tight caps, one that settles through another, one abroad."""
     domestic = ("sct-inst", "fps")
     banks = []
     for number in range(PROVIDERS):
-        cap = TIGHT_CAP_MINOR if number in {1, 2} else CAP_MINOR
+        cap = TIGHT_CAP_MINOR if bank(number) in _TIGHT else CAP_MINOR
         caps = {"EUR": cap, "GBP": cap}
         banks.append(ParticipantListed(bank(number), bank(number), domestic, caps, available=True))
     caps = {"EUR": CAP_MINOR}
@@ -192,7 +197,7 @@ class Workload:
             if not self._recent:
                 kind = OrderKind.PLAIN
             else:
-                return self._keep(self._again(number, kind, random.choice(self._recent)[1]))
+                return self._keep(self._again(number, kind, self._to_take_over(kind), now_us))
         return self._keep(self._fresh(number, kind, now_us))
 
     def note_sent(self, order: Order, now_us: int) -> None:
@@ -245,13 +250,21 @@ class Workload:
         (answers,) = random.choices(tuple(table), tuple(table.values()))
         return Order(number, kind, transfer, answers, _allowed(kind, transfer, answers))
 
-    def _again(self, number: int, kind: OrderKind, first: Order) -> Order:
+    def _to_take_over(self, kind: OrderKind) -> Order:
+        """Return a recent order; if its transaction is to be stolen, often one that its bank's cap may have refused."""
+        recent = [order for _, order in self._recent]
+        tight = [order for order in recent if order.transfer.debtor.agent in _TIGHT]
+        may_be_refused = kind is OrderKind.STOLEN and tight
+        return self._random.choice(self._random.choice((tight, recent)) if may_be_refused else recent)
+
+    def _again(self, number: int, kind: OrderKind, first: Order, now_us: int) -> Order:
         """Return an order that takes over another one's identity."""
         transfer = replace(first.transfer, payment_id=f"pay-{number}")
         if kind is OrderKind.CONFLICT:
             transfer = replace(transfer, amount=Money(transfer.amount.minor + 1, transfer.amount.currency))
         elif kind is OrderKind.STOLEN:
-            transfer = replace(transfer, debtor=self._another_account(transfer))
+            debtor, little = self._another_account(transfer), Money(_STOLEN_MINOR, transfer.amount.currency)
+            transfer = replace(transfer, debtor=debtor, amount=little, accepted_us=now_us)
         return Order(number, kind, transfer, first.answers, _allowed(kind, transfer, first.answers))
 
     def _another_account(self, transfer: CreditTransfer) -> Party:
@@ -266,8 +279,7 @@ class Workload:
         return Party(_token(bic, left[0]), bic)
 
     def _amount(self, debtor_bank: str) -> int:
-        tight = debtor_bank in {bank(1), bank(2)}
-        return self._random.randint(1_00, 300_00 if tight else 500_00)
+        return self._random.randint(1_00, 300_00 if debtor_bank in _TIGHT else 500_00)
 
     def _account(self, bic: str) -> Party:
         return Party(_token(bic, int(ACCOUNTS_A_BANK * self._random.random() ** 2)), bic)

@@ -37,7 +37,7 @@ class Account:
 
     __slots__ = ("opened_us", "payees", "payers", "seen_us", "told_step", "told_until_us", "windows")
 
-    def __init__(self, opened_us: int) -> None:
+    def __init__(self, opened_us: int, windows: Windows | None = None) -> None:
         self.opened_us = opened_us
         self.seen_us = opened_us
         """When it last paid, tried to, or was paid."""
@@ -46,7 +46,7 @@ class Account:
         """Which risk as a payee every shard was told last, and until when that holds."""
         self.payees = b""
         self.payers = b""
-        self.windows = Windows()
+        self.windows = windows or Windows()
 
     def encode(self) -> bytes:
         """Return the bytes to keep."""
@@ -59,23 +59,28 @@ class Account:
     @classmethod
     def decode(cls, data: bytes) -> Account:
         """Return the account that :meth:`encode` wrote."""
-        account = cls.__new__(cls)
-        account.opened_us, account.seen_us, account.told_until_us, account.told_step, payees_bytes, payers_bytes = (
-            _HEADER.unpack_from(data)
-        )
+        opened_us, seen_us, told_until_us, told_step, payees_bytes, payers_bytes = _HEADER.unpack_from(data)
         payers_at = _HEADER.size + payees_bytes
         windows_at = payers_at + payers_bytes
+        account = cls(opened_us, Windows.decode(data[windows_at:]))
+        account.seen_us, account.told_until_us, account.told_step = seen_us, told_until_us, told_step
         account.payees = data[_HEADER.size : payers_at]
         account.payers = data[payers_at:windows_at]
-        account.windows = Windows.decode(data[windows_at:])
         return account
 
 
 class AccountCodec:
     """Codes accounts for their table."""
 
-    encode = staticmethod(Account.encode)
-    decode = staticmethod(Account.decode)
+    @staticmethod
+    def encode(account: Account) -> bytes:
+        """Return the bytes to keep."""
+        return account.encode()
+
+    @staticmethod
+    def decode(data: bytes) -> Account:
+        """Return the account that was kept."""
+        return Account.decode(data)
 
 
 def place_of(remembered: bytes, counterparty: bytes) -> int:

@@ -11,6 +11,7 @@ second is asked only when somebody will read the answer.
 
 from __future__ import annotations
 
+from operator import ge
 from typing import Final, NamedTuple
 
 from agents.fraud.features import Features
@@ -52,10 +53,13 @@ _STEPS = tuple(
     for feature in Features._fields
 )
 """By feature: the least value that gets points, and the steps, the highest first."""
+_LEAST = tuple(least for least, _ in _STEPS)
 
 
 def score(features: Features) -> int:
     """Return what the card makes of ``features``, 0 to ``SCORE_MAX``."""
+    if not any(map(ge, features, _LEAST)):  # as of nearly every order
+        return 0
     total = 0
     for value, (least, falling_steps) in zip(features, _STEPS, strict=True):
         if value >= least:

@@ -13,12 +13,10 @@ from msgspec.structs import replace
 
 from pipeline.kernel import keys
 from pipeline.kernel.agent import Output, Stage
-from pipeline.kernel.cycles import decode_closed, encode_closed
+from pipeline.kernel.cycles import Cycles, Marker, decode_closed, encode_closed
 from pipeline.kernel.hashrange import HashRange
-from pipeline.kernel.machine import Machine
 from pipeline.kernel.meta import read_meta, write_meta
 from pipeline.kernel.position import Source
-from pipeline.kernel.system_events import CycleClosed
 from pipeline.kernel.tables import Changes
 from pipeline.kernel.watermarks import Watermarks
 from pipeline.ports import Record, ShardDescription, StateStore
@@ -93,11 +91,15 @@ class TakesBroadcastsByTheFirstPiece(Shard):
         self._machine._watermarks = OnePieceWatermarks(store)
 
 
-class CoveringMachine(Machine):
+class CoveringCycles(Cycles):
     """Takes a marker that came for one piece as if it had come for all."""
 
-    def _close_cycle(self, marker: CycleClosed, pieces: Sequence[HashRange]) -> None:
-        super()._close_cycle(marker, self._watermarks.pieces)
+    def __init__(self, store: StateStore, pieces: Sequence[HashRange]) -> None:
+        super().__init__(store)
+        self._pieces = pieces
+
+    def cover(self, marker: Marker, pieces: Iterable[HashRange]) -> list[Marker]:
+        return super().cover(marker, self._pieces)
 
 
 class CoversEveryPiece(Shard):
@@ -105,7 +107,8 @@ class CoversEveryPiece(Shard):
 
     def __init__(self, stage: Stage, store: StateStore, publisher: Publisher) -> None:
         super().__init__(stage, store, publisher)
-        self._machine = CoveringMachine(stage, self.committed, store, cached_per_table=100)
+        cycles = CoveringCycles(store, self._machine._watermarks.pieces)
+        self._machine._cycles = self._machine._context.cycles = cycles
 
 
 class ForgetsWatermarks(MemoryStore):
