@@ -65,10 +65,12 @@ class _Archive:
         return self.world.log.archive.get((stream, shard_id), ())
 
 
-def simulate(seed: int, payments: int, engine: Engine = ENGINE, trace_lines: int = 60) -> SeedResult:
-    """Run the world of ``seed`` with so many orders, and audit it."""
+def simulate(
+    seed: int, payments: int, engine: Engine = ENGINE, trace_lines: int = 60, kind: type[World] = World
+) -> SeedResult:
+    """Run the world of ``seed``, of the ``kind`` that there is or of one's own, with so many orders, and audit it."""
     with TemporaryDirectory(prefix="payments-simulate-", dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as scratch:
-        world = World(seed, payments, Path(scratch), engine)
+        world = kind(seed, payments, Path(scratch), engine)
         digest = ""
         try:
             world.run()

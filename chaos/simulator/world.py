@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import ClassVar, Final
 
 from agents.streams import ALL_STREAMS, CONTROL
 from chaos.auditor.invariants import Breach, Invariant
@@ -50,10 +50,12 @@ _TICK_KIND, _TICK_VERSION, _TICK_BODY = encode_system_event(Tick())
 class World:
     """One seed."""
 
+    odds_type: ClassVar[type[Odds]] = Odds
+
     def __init__(self, seed: int, orders: int, scratch: Path, engine: Engine) -> None:
         self.random = Random(seed)
         self.time = VirtualTime()
-        self.odds = Odds(self.random)
+        self.odds = self.odds_type(self.random)
         self.edges = Edges(self, orders)
         self.log = SimulatedLog(self.time, self.odds, self.random, self.edges.hear)
         self.snapshots = SharedSnapshots(self.time, self.odds, self.random)

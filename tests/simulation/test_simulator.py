@@ -1,0 +1,77 @@
+"""The simulator: a seed is a run, many seeds are clean and show everything, and one death anywhere breaks nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from chaos.simulator.faults import Fault
+from chaos.simulator.simulate import Sweep, simulate, sweep
+from tests.simulation.one_crash import crash, how_often
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 40
+PAYMENTS = 150
+CRASHES = 24
+"""Of each kind, spread over all moments at which it can happen."""
+MOMENTS = [fault for fault in Fault if fault.name.startswith("CRASH_")]
+
+
+@pytest.fixture(scope="module")
+def swept() -> Sweep:
+    return sweep(range(SEEDS), PAYMENTS, None, lambda _result: None)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+def test_whatever_happens_no_invariant_breaks(swept: Sweep) -> None:
+    assert [(result.seed, result.problems) for result in swept.failed] == []
+
+
+def test_everything_that_can_go_wrong_has_gone_wrong_and_was_recovered_from(swept: Sweep) -> None:
+    assert swept.never == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_one_crash_at_any_moment_breaks_nothing(moment: Fault, processes: ProcessPoolExecutor) -> None:
+    times = how_often(moment)
+    numbers = range(1, times + 1, max(1, times // CRASHES))
+
+    results = list(processes.map(partial(crash, moment), numbers))
+
+    assert times > 0
+    assert all(result.faults[moment] == 1 for result in results)
+    assert [result.problems for result in results if result.problems] == []
+
+
+def test_a_seed_decides_everything() -> None:
+    first, second, other = simulate(7, 60), simulate(7, 60), simulate(8, 60)
+
+    assert first.digest == second.digest != other.digest
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    here = simulate(7, 60).digest
+
+    assert [_digest_in_a_process(hash_seed) for hash_seed in ("1", "2")] == [here, here]
+
+
+def _digest_in_a_process(hash_seed: str) -> str:
+    code = "from chaos.simulator.simulate import simulate; print(simulate(7, 60).digest)"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
