@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench compiled interpreted emulator clean help
+.PHONY: demo test lint bench compiled interpreted emulator kcl clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -37,6 +37,8 @@ emulator: $(EMULATOR)  ## the Kinesis that the tests run on, below .cache; needs
 	@test -n "$(EMULATOR)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
 	@test -e "$(EMULATOR)"
 
+kcl: .cache/kcl/.installed  ## KCL's jars, from Maven Central, below .cache; to run its daemon takes Java 17
+
 clean: interpreted  ## remove what was built, the environment too
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -49,6 +51,19 @@ help:  ## this list
 	cp $^ $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ || \
 		echo "make: npm could not install the emulator, so its tests will be skipped (with CI=true: fail)." >&2
+
+# amazon-kclpy comes as source only, and its setup downloads the jars.  Only they are kept, each of them as it must be.
+.cache/kcl/.installed: requirements-kcl.lock requirements-kcl.sha256
+	rm -rf $(@D) && mkdir -p $(@D)
+	"$(PYTHON)" -m venv $(@D)/build
+	grep -A1 -E '^(setuptools|wheel)==' requirements-kcl.lock > $(@D)/build.lock
+	$(@D)/build/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(@D)/build.lock
+	$(@D)/build/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--no-cache-dir --require-hashes -r requirements-kcl.lock
+	mv $(@D)/build/lib/python*/site-packages/amazon_kclpy/jars $(@D)/jars
+	rm -rf $(@D)/build $(@D)/build.lock $(@D)/jars/__*
+	cd $(@D)/jars && sha256sum --quiet --check ../../../requirements-kcl.sha256
+	touch $@
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH." >&2; exit 1; }

@@ -29,12 +29,13 @@ from pipeline.observe import logging
 from pipeline.observe.metrics import Metrics
 from pipeline.state.rocks import RocksSettings, RocksStores
 from pipeline.state.snapshots import FolderSnapshots
-from pipeline.stream_logs.naming import open_log
+from pipeline.stream_logs.naming import open_log, region_of
 from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from pipeline.ports import Clock, SnapshotStore
     from pipeline.settings import Settings
 
     OpenPorts = Callable[["WorkerPlan", Settings], WorkerPorts]
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 STAGES = {stage.name: stage for stage in vars(topology).values() if isinstance(stage, Stage)}
 """Every stage there is, by name."""
 ALL_STAGES = "all"
+S3 = "s3://"
 
 
 class ForeignPackageError(ImportError):
@@ -89,10 +91,21 @@ def open_ports(plan: WorkerPlan, settings: Settings) -> WorkerPorts:
     return WorkerPorts(
         log=open_log(plan.log, clock, settings.kinesis),
         stores=RocksStores(plan.data / "state", rocks),
-        snapshots=FolderSnapshots(plan.data / "snapshots", state.snapshots_kept),
+        snapshots=_open_snapshots(plan, settings, clock),
         clock=clock,
         scratch=plan.data / "scratch",
     )
+
+
+def _open_snapshots(plan: WorkerPlan, settings: Settings, clock: Clock) -> SnapshotStore:
+    place, kept = settings.state.snapshots, settings.state.snapshots_kept
+    if not place.startswith(S3):
+        return FolderSnapshots(Path(place) if place else plan.data / "snapshots", kept)
+    from pipeline.state.s3_snapshots import S3Snapshots  # noqa: PLC0415 - boto3 takes half a second to import
+    from pipeline.stream_logs.kinesis_client import connect_to  # noqa: PLC0415
+
+    bucket, _, prefix = place.removeprefix(S3).partition("/")
+    return S3Snapshots(connect_to("s3", region_of(plan.log)), bucket, prefix, clock, kept)
 
 
 def run_worker(plan: WorkerPlan, settings: Settings, open_ports: OpenPorts = open_ports) -> int:

@@ -85,6 +85,8 @@ class StateSettings:
     background_jobs: _Count = 2
     snapshots_kept: _Count = 3
     """Of each shard, besides its END snapshot."""
+    snapshots: str = ""
+    """A folder, or s3://BUCKET/PREFIX, that all who may own the same shards share; empty for one below --data."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
@@ -95,6 +97,33 @@ class KinesisSettings:
     """Of one shard.  Kinesis allows 5 to all readers of a shard together; each worker, edge and tool is one."""
     unavailable_seconds_max: _Seconds = 60.0
     """How long a call that may be repeated is tried again before the process ends with what Kinesis said."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
+class KclSettings:
+    """How the KCL daemon is run; ``pipeline.kcl_daemon.properties`` says what else it is told."""
+
+    application: str = "payments"
+    """With the stage behind it, the name of the lease table.  Workers that share it share the shards."""
+    retrieval: Literal["fanout", "polling"] = "fanout"
+    """Enhanced fan-out delivers within 70 ms and is paid for by the consumer; kinesis-local only knows polling."""
+    fetch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 300
+    """Of Kinesis's records, taken to the child at once."""
+    failover_ms: Annotated[int, Field(ge=1_000)] = 3_000
+    """Without a sign of life until others take a worker's shards.  Each shard writes to DynamoDB three times in it."""
+    shards_max: _Count = 8
+    """Of one stage in this worker.  A child that dies takes all of them down for some seconds."""
+    shard_restarts_max: Annotated[int, Field(ge=0)] = 3
+    """Of one shard in its process, from its last commit, without progress; then the process ends."""
+    java: str = "java"
+    jars: str = ""
+    """The folder of KCL's jars; empty where make has put them, or in an installed amazon-kclpy."""
+    heap_mib: Annotated[int, Field(ge=64)] = 512
+
+    @property
+    def grace_ms(self) -> int:
+        """From SIGTERM to the daemon's end: it waits until its leases have run out, and its children meanwhile."""
+        return self.failover_ms + 3_000
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
@@ -114,6 +143,7 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     state: StateSettings = field(default_factory=StateSettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
+    kcl: KclSettings = field(default_factory=KclSettings)
     observe: ObserveSettings = field(default_factory=ObserveSettings)
 
 
@@ -122,6 +152,7 @@ _SECTIONS = {
     "worker": tuple(f.name for f in fields(WorkerSettings)),
     "state": tuple(f.name for f in fields(StateSettings)),
     "kinesis": tuple(f.name for f in fields(KinesisSettings)),
+    "kcl": tuple(f.name for f in fields(KclSettings)),
     "observe": tuple(f.name for f in fields(ObserveSettings)),
 }
 _VARIABLES = {

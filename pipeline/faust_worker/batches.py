@@ -43,7 +43,7 @@ class BatchSource(Protocol):
     """Where batches come from: the log itself, or whoever reads it for us."""
 
     async def run(self, deliver: Deliver) -> None:
-        """Deliver batches until stopped, and return when the last one was acknowledged."""
+        """Deliver batches until stopped, or until there can be no more; return when the last one was acknowledged."""
 
     def stop(self) -> None:
         """Deliver nothing more."""

@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from pipeline.observe.health import ObservationServer
 from pipeline.observe.logging import about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from pipeline.faust_worker.worker import Worker
     from pipeline.observe.metrics import Metrics
@@ -42,9 +43,14 @@ _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 def run_process(make: Callable[[], Worker], settings: Settings, metrics: Metrics) -> int:
     """Run the worker that ``make`` returns until a signal stops it; return the process's exit code."""
+    return run_to_exit_code(partial(_run, make, settings, metrics))
+
+
+def run_to_exit_code(main: Callable[[], Coroutine[object, object, None]]) -> int:
+    """Run ``main``, say what it raised, and return the exit code for that; signals are left for ``stopped_by``."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        asyncio.run(_run(make, settings, metrics))
+        asyncio.run(main())
     except ShardFailedError as error:
         fields = about(stage=error.stage, shard=error.shard_id, position=str(error.position))
         _log.error("%s", error, exc_info=error.__cause__, extra=fields)
@@ -59,22 +65,29 @@ def run_process(make: Callable[[], Worker], settings: Settings, metrics: Metrics
 
 
 async def _run(make: Callable[[], Worker], settings: Settings, metrics: Metrics) -> None:
-    stop = asyncio.Event()
     seconds_max = settings.worker.shutdown_seconds_max
-    _in_thread(_await_signal, asyncio.get_running_loop(), stop, seconds_max)
+    stop = stopped_by_signals(seconds_max)
     worker = make()
     observation = _observe(worker, metrics, settings)
     interpreter.prepare()
     try:
-        await _run_until(stop, worker)
+        await run_until(stop, worker)
     finally:
-        _in_thread(_end_after, seconds_max)
+        _in_thread(end_after, seconds_max)
         await worker.close()
         if observation is not None:
             observation.close()
 
 
-async def _run_until(stop: asyncio.Event, worker: Worker) -> None:
+def stopped_by_signals(shutdown_seconds_max: float) -> asyncio.Event:
+    """Return an event that is set by SIGTERM and SIGINT, after which the process ends in the stated time."""
+    stop = asyncio.Event()
+    _in_thread(_await_signal, asyncio.get_running_loop(), stop, shutdown_seconds_max)
+    return stop
+
+
+async def run_until(stop: asyncio.Event, worker: Worker) -> None:
+    """Run a worker until it ends by itself or ``stop`` is set."""
     running = asyncio.ensure_future(worker.run())
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -95,10 +108,10 @@ def _await_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, shutdown
     received = signal.sigwait(_SIGNALS)
     _log.info("stopping on %s", signal.Signals(received).name, extra=about(seconds_max=shutdown_seconds_max))
     loop.call_soon_threadsafe(stop.set)
-    _end_after(shutdown_seconds_max)
+    end_after(shutdown_seconds_max)
 
 
-def _end_after(seconds: float) -> None:
+def end_after(seconds: float) -> None:
     """End the process if it is still there then."""
     time.sleep(seconds)
     _log.error("not stopped in %s s; ending here, and what was in hand is repeated", seconds)

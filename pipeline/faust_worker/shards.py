@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pipeline.errors import SnapshotError
 from pipeline.faust_worker.errors import ShardFailedError
 from pipeline.faust_worker.shard_meter import MeteredPublisher, ShardMeter
 from pipeline.observe import metric_defs as defs
@@ -48,6 +50,7 @@ class OwnedShard:
         "publisher",
         "shard",
         "snapshot_due_us",
+        "snapshot_position",
         "stage",
     )
 
@@ -71,6 +74,8 @@ class OwnedShard:
         """User records in the log behind the last batch, and how much younger the newest is."""
         self.behind_us = 0
         self.snapshot_due_us = 0
+        self.snapshot_position: bytes | None = None
+        """Packed, of the last snapshot that this worker published; None before."""
         self.digests = FileDigests()
         """Of the files of its last snapshot."""
         self.failed = False
@@ -101,6 +106,7 @@ class Shards:
         self._make_application_meter = make_application_meter
         self._cached_rows = cached_rows_per_table
         self._owned: dict[tuple[str, str], OwnedShard] = {}
+        self.batches_committed = 0
 
     def owned(self) -> list[OwnedShard]:
         """Return the shards owned now, by stage and name."""
@@ -127,9 +133,34 @@ class Shards:
             if batch.ended:
                 await owned.shard.finish()
                 await self._snapshotter.take(owned)
+            self.batches_committed += 1
         except Exception as error:
             owned.failed = True
             raise ShardFailedError(owned.stage.name, owned.shard_id, owned.shard.position, error) from error
+
+    async def snapshot(self, owned: OwnedShard) -> bool:
+        """Take a snapshot now; say whether that went well, and tell and count if it did not."""
+        return await self._snapshotter.try_to_take(owned)
+
+    async def verify_end(self, owned: OwnedShard) -> None:
+        """Raise ``SnapshotError`` unless the END snapshot of a shard can be fetched, digests and all.
+
+        One that is damaged is set aside, so that another can be made in its place.
+        """
+        ports = self._ports
+        stage, shard_id = owned.stage.name, owned.shard_id
+        ends = [manifest for manifest in await ports.snapshots.manifests(stage, shard_id) if manifest.ended]
+        if not ends:
+            raise SnapshotError(f"{owned}: the END snapshot was published, but nobody can find it")
+        folder = ports.scratch / f"end-{stage}-{shard_id}"
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            await ports.snapshots.fetch(ends[0], folder)
+        except SnapshotError:
+            await ports.snapshots.set_aside(ends[0])
+            raise
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def give_up(self, owned: OwnedShard) -> None:
         """Own the shard no more; its state stays as it was committed."""

@@ -88,9 +88,10 @@ class Snapshotter:
             folder = self._scratch / f"snapshot-{owned.stage.name}-{owned.shard_id}"
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             try:
-                await take_snapshot(owned.shard, self._stores, self._snapshots, folder, owned.digests)
+                manifest = await take_snapshot(owned.shard, self._stores, self._snapshots, folder, owned.digests)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            owned.snapshot_position = manifest.position
             await self._snapshots.retire(owned.stage.name, owned.shard_id)
             self.schedule(owned)
             self._metrics.histogram(defs.SNAPSHOT, owned.stage.name).observe(perf_counter() - started)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.faust_worker.app import ShardBatchApp
 from pipeline.faust_worker.errors import WorkerStoppedError
@@ -26,12 +26,28 @@ from pipeline.observe.logging import about
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.faust_worker.batches import BatchSource
     from pipeline.faust_worker.ports import WorkerPorts
     from pipeline.faust_worker.shards import OwnedShard
     from pipeline.kernel.agent import Stage
     from pipeline.observe.application import MakeApplicationMeter
     from pipeline.observe.metrics import Metrics
-    from pipeline.settings import Settings
+    from pipeline.settings import Settings, WorkerSettings
+
+    class MakeSource(Protocol):
+        """Makes the source of a worker's batches."""
+
+        def __call__(
+            self,
+            stages: Sequence[Stage],
+            wanted: Collection[str] | None,
+            ports: WorkerPorts,
+            shards: Shards,
+            settings: WorkerSettings,
+            /,
+        ) -> BatchSource:
+            """Return it."""
+
 
 _log = logging.getLogger(__name__)
 _MS_PER_SECOND = 1_000
@@ -51,6 +67,7 @@ class Worker:
         settings: Settings,
         metrics: Metrics,
         make_application_meter: MakeApplicationMeter = NoApplicationMeter,
+        make_source: MakeSource = LogSource,
     ) -> None:
         self._worker_id = worker_id
         self._stages = stages
@@ -59,7 +76,7 @@ class Worker:
         self._snapshotter = Snapshotter(ports, settings.worker, metrics)
         cached_rows = settings.state.cached_rows_per_table
         self._shards = Shards(ports, self._snapshotter, metrics, make_application_meter, cached_rows)
-        self._source = LogSource(stages, wanted, ports, self._shards, settings.worker)
+        self._source = make_source(stages, wanted, ports, self._shards, settings.worker)
         self._ticker = Ticker(ports.log, ports.clock, worker_id, metrics)
         self._app = ShardBatchApp(worker_id)
         self._stopping = asyncio.Event()
@@ -70,7 +87,7 @@ class Worker:
         self._source.stop()
 
     async def run(self) -> None:
-        """Work until told to stop; raise what made going on impossible."""
+        """Work until told to stop, or until no batch can come any more; raise what made going on impossible."""
         self._app.add_stages(self._stages, self._shards.process, self._settings.shards_at_once_max)
         await self._app.start()
         stages = [stage.name for stage in self._stages]
@@ -89,6 +106,11 @@ class Worker:
     def owned(self) -> Sequence[OwnedShard]:
         """Return the shards in this worker's hands."""
         return self._shards.owned()
+
+    @property
+    def batches_committed(self) -> int:
+        """How many batches were committed since the start, of all shards."""
+        return self._shards.batches_committed
 
     def health(self) -> Health:
         """Return what this worker owns and how far it is; not healthy if a shard stands still, ticks and all."""
@@ -111,17 +133,17 @@ class Worker:
 
     async def _run_parts(self) -> None:
         failed = self._app.batches.failed
-        source = self._source.run(self._app.batches.deliver)
-        ticker = self._ticker.run(self._shards.owned, self._settings.tick_ms / _MS_PER_SECOND)
-        snapshotter = self._snapshotter.run(self._shards.owned)
-        parts = [failed, *map(asyncio.ensure_future, (source, ticker, snapshotter))]
+        source = asyncio.ensure_future(self._source.run(self._app.batches.deliver))
+        ticker = asyncio.ensure_future(self._ticker.run(self._shards.owned, self._settings.tick_ms / _MS_PER_SECOND))
+        snapshotter = asyncio.ensure_future(self._snapshotter.run(self._shards.owned))
+        parts = [failed, source, ticker, snapshotter]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in (failed, *done):
                 if part.done():
                     part.result()
-            if not self._stopping.is_set():
-                raise WorkerStoppedError("the source of batches ended while the worker was running")
+            if source not in done:
+                raise WorkerStoppedError("a part of the worker ended while batches were still to come")
         finally:
             for part in parts:
                 part.cancel()

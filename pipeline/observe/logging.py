@@ -27,6 +27,7 @@ _LIBRARIES = {
     "mode": logging.WARNING,
     "aiokafka": logging.WARNING,
     "asyncio": logging.WARNING,
+    "botocore": logging.WARNING,
 }
 """What libraries say below these levels is left out."""
 

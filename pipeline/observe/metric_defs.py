@@ -108,6 +108,10 @@ LAST_PROGRESS = GaugeDefinition(
 OWNED_SHARDS = GaugeDefinition("pipeline_owned_shards", "Shards that this worker processes.", ("stage",))
 """Their sum over all workers should be the number of shards that were not read to their end."""
 
+DAEMON_RESTARTS = GaugeDefinition("pipeline_kcl_daemon_restarts", "Times the KCL daemon was started anew.", ("stage",))
+"""Each took all shards of the stage that were here down for some seconds; rising all the time, look for a shard that
+fails."""
+
 TIMERS = GaugeDefinition("pipeline_timers", "Deadlines set and not yet due.", ("stage", "shard"))
 """In the clearing: payments that wait for an answer.  All of them are in memory."""
 

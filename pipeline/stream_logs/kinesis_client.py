@@ -85,17 +85,23 @@ class NotValidError(LogError):
     """What the call asks for cannot be."""
 
 
-def endpoint_url() -> str | None:
-    """Return where Kinesis is instead of at AWS; None for AWS, and where boto3 looks by itself."""
-    if os.environ.get("AWS_ENDPOINT_URL_KINESIS"):
+def endpoint_url(service: str = "kinesis") -> str | None:
+    """Return where a service is instead of at AWS; None for AWS, and where boto3 looks by itself."""
+    if os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}"):
         return None
     if not (os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("LOCALSTACK_HOST")):
         return None
     try:
-        url: str | None = localstack.get_service_endpoint("kinesis")
+        url: str | None = localstack.get_service_endpoint(service)
     except RuntimeError as error:
         raise LogError(f"LOCALSTACK_HOST is not HOST or HOST:PORT: {error}") from error
     return url
+
+
+def is_redirected(service: str) -> bool:
+    """Say whether a service is called somewhere else than at AWS."""
+    names = f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL", "LOCALSTACK_HOST"
+    return any(os.environ.get(name) for name in names)
 
 
 def check_region(region: str) -> None:
@@ -107,16 +113,22 @@ def check_region(region: str) -> None:
 def connect(region: str) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
     """Return a client of Kinesis in ``region``; ``LogError`` says what is missing."""
     check_region(region)
+    return connect_to("kinesis", region, _config())
+
+
+def connect_to(service: str, region: str | None, config: Config | None = None) -> Any:  # noqa: ANN401 - see connect
+    """Return a client of a service, where boto3 finds no region in the one named; ``LogError`` says what is missing."""
+    where = f"{service}:{region}"
     try:
         session = boto3.session.Session(region_name=region)
         if session.get_credentials() is None:
             raise LogError(
-                f"kinesis:{region}: no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (an "
+                f"{where}: no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (an "
                 "emulator takes any), or AWS_PROFILE, or run where a role is attached"
             )
-        return session.client("kinesis", endpoint_url=endpoint_url(), config=_config())
+        return session.client(service, endpoint_url=endpoint_url(service), config=config)
     except (boto.BotoCoreError, ValueError) as error:
-        raise LogError(f"kinesis:{region} cannot be called: {error}") from error
+        raise LogError(f"{where} cannot be called: {error}") from error
 
 
 def _config() -> Config:

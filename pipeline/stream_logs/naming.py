@@ -1,4 +1,7 @@
-"""How a log is named where people name one: ``local:DIR``, or ``kinesis:REGION``."""
+"""How a log is named where people name one: ``local:DIR``, ``kinesis:REGION``, and for workers ``kcl[:REGION]``.
+
+The last two are the same log.  What differs is who reads it for a worker: the worker itself, or KCL.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ FORMS = "local:DIR | kinesis:REGION"
 
 _LOCAL = "local"
 _KINESIS = "kinesis"
+_KCL = "kcl"
 
 
 class OpenLog(Log, Protocol):
@@ -44,6 +48,17 @@ def check_name(name: str) -> None:
         from pipeline.stream_logs.kinesis_client import check_region  # noqa: PLC0415 - as in open_log
 
         check_region(place)
+
+
+def is_kcl(name: str) -> bool:
+    """Say whether a worker on the log called ``name`` is run by KCL."""
+    return name.partition(":")[0] == _KCL
+
+
+def region_of(name: str) -> str | None:
+    """Return the AWS region in the name of a log; None where the name has none."""
+    kind, _, place = name.partition(":")
+    return place or None if kind in {_KINESIS, _KCL} else None
 
 
 def _parts(name: str) -> tuple[str, str]:

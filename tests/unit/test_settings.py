@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from pipeline import settings as module
-from pipeline.settings import ObserveSettings, Settings, SettingsError, StateSettings, WorkerSettings, load_settings
+from pipeline.settings import (
+    KclSettings,
+    ObserveSettings,
+    Settings,
+    SettingsError,
+    StateSettings,
+    WorkerSettings,
+    load_settings,
+)
 
 
 def test_without_anything_said_there_are_defaults() -> None:
@@ -77,8 +85,10 @@ def test_settings_do_not_change() -> None:
 
 def test_every_limit_has_its_unit_in_its_name() -> None:
     units = ("_ms", "_seconds", "_mib", "_max", "_min", "_kept", "_jobs", "_per_table")
-    unitless = {"host", "port", "log_level"}
-    names = {f.name for section in (WorkerSettings, StateSettings, ObserveSettings) for f in fields(section)}
+    unitless = {"host", "port", "log_level", "snapshots", "application", "retrieval", "java", "jars"}
+    names = {
+        f.name for section in (WorkerSettings, StateSettings, KclSettings, ObserveSettings) for f in fields(section)
+    }
     assert not [name for name in names - unitless if not name.endswith(units)]
 
 

@@ -1,0 +1,75 @@
+"""What a child of the daemon tells of its shard: a small file, written anew every second.
+
+The daemon's children cannot be asked: they have no port, and their lines belong to the daemon.  So each writes a file
+into the folder of its supervisor, which shows all of them on one page.  A file is replaced as a whole and removed in
+the end; of a child that was killed it stays, so a file counts only while its process is there.
+
+The same second tells the child whether its supervisor is there.  Without one nobody would end the Java process or
+notice what becomes of it, so the child ends, and the daemon with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """What one child says."""
+
+    pid: int
+    stage: str
+    shard: str
+    position: str
+    lag_records: int
+    lag_ms: float
+    progressed_us: int
+    """When the last batch was committed, or the shard taken over."""
+    restarts: int
+    """Of the shard in its process, since it last made progress."""
+
+
+def write(folder: Path, status: ShardStatus) -> None:
+    """Replace the child's file."""
+    path = folder / f"{status.pid}{SUFFIX}"
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(asdict(status)), "utf-8")
+    beside.replace(path)
+
+
+def remove(folder: Path, pid: int) -> None:
+    """Remove the child's file, if there is one."""
+    (folder / f"{pid}{SUFFIX}").unlink(missing_ok=True)
+
+
+def read_all(folder: Path) -> Sequence[ShardStatus]:
+    """Return what the children that are there say, by shard."""
+    found = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        try:
+            status = ShardStatus(**json.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            continue
+        if is_running(status.pid):
+            found.append(status)
+    return sorted(found, key=lambda status: (status.stage, status.shard))
+
+
+def is_running(pid: int) -> bool:
+    """Say whether there is a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

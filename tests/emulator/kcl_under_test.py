@@ -1,0 +1,244 @@
+"""A worker run by KCL, as a test sees it: real daemons, real children, kinesis-local, and moto's DynamoDB.
+
+Everything listens on the loopback interface.  A worker is ended by its process id; what it started ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
+from pipeline.kernel.hashrange import hash_key
+from pipeline.kernel.meta import read_meta
+from pipeline.kernel.position import Position
+from pipeline.ports import Entry, Landed, Log, Manifest
+from pipeline.restore import Restorer, take_snapshot
+from pipeline.shard import Shard
+from pipeline.state.digest import FileDigests, state_digest
+from pipeline.state.memory import MemoryStores
+from pipeline.state.snapshots import FolderSnapshots, MemorySnapshots
+from pipeline.stream_logs.kinesis import KinesisLog
+from pipeline.system_clock import SystemClock
+from tests.emulator import kinesis_local
+from tests.emulator.kinesis_under_test import HURRIED
+from tests.toy_stage import SAID_KIND, SOURCE, Said, SaidCodec, create_streams, read_downstream, toy_stage
+
+JARS = kinesis_local.REPOSITORY / ".cache" / "kcl" / "jars"
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 40.0
+_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+def skip_unless_installed() -> None:
+    """Skip the test if Java or the jars are missing, and in CI let it fail."""
+    missing = None
+    if shutil.which("java") is None:
+        missing = "no java on the PATH: install Java 17 to test what KCL runs"
+    elif not any(JARS.glob("amazon-kinesis-client-multilang-*.jar")):
+        missing = f"KCL's jars are not in {JARS}: run make kcl"
+    if missing is not None and os.environ.get("CI") == "true":
+        pytest.fail(missing, pytrace=False)
+    if missing is not None:
+        pytest.skip(missing)
+
+
+class KclUnderTest:
+    """One application: its streams, its lease table, and the folder of its worker."""
+
+    def __init__(self, dynamodb: str, folder: Path, shards: int) -> None:
+        self._emulator = kinesis_local.running()
+        self._account = kinesis_local.new_account()
+        self._dynamodb = dynamodb
+        self.folder = folder
+        self.log: Log = KinesisLog(self._emulator.client(self._account), SystemClock(), "kinesis:test", HURRIED)
+        self.said: dict[str, int] = {}
+        """By key: how many words were put."""
+        asyncio.run(create_streams(self.log, shards))
+
+    @contextmanager
+    def worker(self, name: str = "a") -> Iterator[WorkerProcess]:
+        """Run a worker with a data folder of its own; what is left of it in the end is killed."""
+        with socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        environment = {
+            **os.environ,
+            **self._emulator.environment(self._account),
+            "AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb,
+            "JAVA_TOOL_OPTIONS": _QUICK_JAVA,
+            "PAYMENTS_KCL_APPLICATION": f"test-{self._account}",
+            "PAYMENTS_KCL_RETRIEVAL": "polling",
+            "PAYMENTS_KCL_HEAP_MIB": "256",
+            "PAYMENTS_OBSERVE_PORT": str(port),
+            "PAYMENTS_STATE_SNAPSHOTS": str(self.folder / "snapshots"),
+            "PAYMENTS_WORKER_SNAPSHOT_SECONDS": "2",
+            "PAYMENTS_KINESIS_READS_PER_SECOND_MAX": "100",
+        }
+        worker = WorkerProcess(self.folder / name, environment, port)
+        try:
+            yield worker
+        finally:
+            worker.end()
+
+    async def say(self, words: int, keys: int, in_a_record: int) -> None:
+        """Put ``words`` user records under ``keys`` keys, so many in a record."""
+        names = [f"key {number}" for number in range(keys)]
+        entries = []
+        for number in range(words // in_a_record):
+            key = names[number % keys]
+            self.said[key] = self.said.get(key, 0) + in_a_record
+            entries.append(Entry(hash_key(key), [_said(key) for _ in range(in_a_record)]))
+        for first in range(0, len(entries), 100):
+            results = await self.log.put_records(SOURCE, entries[first : first + 100])
+            assert all(isinstance(result, Landed) for result in results)
+
+    async def counted(self, seconds_max: float) -> int:
+        """Wait until every word was counted, each exactly once and in order; return how many outputs are repeats."""
+        expected = {key: list(range(1, count + 1)) for key, count in self.said.items()}
+        until = time.monotonic() + seconds_max
+        while True:
+            found = await read_downstream(self.log)
+            if sum(map(len, found.counts.values())) >= sum(self.said.values()) or time.monotonic() > until:
+                break
+            await asyncio.sleep(0.5)
+        got = {key: len(counts) for key, counts in found.counts.items()}
+        assert got == self.said
+        assert {key: sorted(counts) for key, counts in found.counts.items()} == expected
+        return found.repeats
+
+    async def replayed_equal(self) -> int:
+        """Read every shard with a snapshot directly, from its beginning; return how many have the snapshot's state.
+
+        Each must have the same chain head and the same digest of its whole state at the same position.
+        """
+        live = FolderSnapshots(self.folder / "snapshots")
+        stores, ended = MemoryStores(), MemorySnapshots()
+        equal = 0
+        for shard in await self.log.shards(SOURCE):
+            manifests = await live.manifests("count", shard.shard_id)
+            if not manifests:
+                continue
+            restorer = Restorer(toy_stage(), self.log, stores, ended, self.folder / "replay")
+            replay = Shard(toy_stage(), await restorer.restore(shard), _Nowhere())
+            await self._read_to(replay, shard.shard_id, manifests[0])
+            meta = read_meta(replay.store)
+            assert meta is not None
+            assert (meta.position, meta.chain_head) == (manifests[0].position, manifests[0].chain_head), shard
+            assert state_digest(replay.store) == manifests[0].state_digest, shard
+            equal += 1
+            if shard.closed:
+                await _publish(replay, stores, ended, self.folder / f"replayed-{shard.shard_id}")
+        return equal
+
+    async def _read_to(self, replay: Shard, shard_id: str, manifest: Manifest) -> None:
+        end = Position.unpack(manifest.position).sequence
+        while replay.position.sequence < end:
+            part = await self.log.read(SOURCE, shard_id, replay.position.sequence, 77)
+            await replay.process([record for record in part.records if record.sequence <= end])
+        if manifest.ended:
+            await replay.finish()
+
+
+class WorkerProcess:
+    """``payments worker --log kcl:…`` for the toy stage."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], port: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        self._port = port
+        self.started = time.monotonic()
+        self._said = (folder / "worker.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.emulator.kcl_toy_worker", f"kcl:{kinesis_local.REGION}", str(folder)],
+            cwd=kinesis_local.REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,
+        )
+
+    def health(self) -> dict[str, Any]:
+        """Return what the worker says of itself."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=5) as answer:
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            return dict(json.load(error))
+
+    def shards(self) -> Sequence[dict[str, Any]]:
+        """Return what it says of its shards; nothing before it answers."""
+        try:
+            return list(self.health()["shards"])
+        except urllib.error.URLError:
+            return []
+
+    async def owns(self, *shard_ids: str) -> Sequence[dict[str, Any]]:
+        """Wait until it owns these shards and no others; return what it says of them."""
+        await self._until(lambda: [shard["shard"] for shard in self.shards()] == list(shard_ids), f"owns {shard_ids}")
+        return self.shards()
+
+    async def restarted(self, times: int) -> None:
+        """Wait until its daemon was started anew."""
+        await self._until(lambda: self.health()["daemons"][0]["restarts"] >= times, f"restarted {times} times")
+
+    async def stop(self) -> int:
+        """Send SIGTERM; return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.process.wait, STOP_SECONDS_MAX)
+
+    def end(self) -> None:
+        """Kill whatever is left."""
+        daemons = []
+        if self.process.poll() is None:
+            try:
+                daemons = [daemon["pid"] for daemon in self.health()["daemons"] if daemon["pid"]]
+            except (OSError, ValueError):
+                daemons = []
+            self.process.kill()
+        self.process.wait()
+        for pid in daemons:
+            os.killpg(pid, signal.SIGKILL)
+        self._said.close()
+
+    async def _until(self, holds: Callable[[], bool], what: str, seconds_max: float = START_SECONDS_MAX) -> None:
+        until = time.monotonic() + seconds_max
+        while not holds():
+            if time.monotonic() > until or self.process.poll() is not None:
+                said = (self._folder / "worker.log").read_text("utf-8", "replace")[-3000:]
+                pytest.fail(f"not in {seconds_max} s, or ended: {what}; {self.shards()}; {said}")
+            await asyncio.sleep(0.1)
+
+
+class _Nowhere:
+    """Takes outputs and puts them nowhere: they are there already."""
+
+    async def publish(self, outputs: object) -> None: ...
+
+
+async def _publish(replay: Shard, stores: MemoryStores, ended: MemorySnapshots, folder: Path) -> None:
+    """Let the shard's children begin."""
+    await take_snapshot(replay, stores, ended, folder, FileDigests())
+
+
+def _said(key: str) -> bytes:
+    hashed = hash_key(key)
+    body = SaidCodec().encode(Said(key, "word"))[2]
+    now_us = SystemClock().now_us()
+    return encode(Envelope(FROM_EDGE, SAID_KIND, 1, now_us, hashed, hashed, edge_lineage(1, 1), b"test", body))

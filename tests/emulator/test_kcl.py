@@ -1,0 +1,96 @@
+"""What KCL runs is exact, whatever ends when: real daemons and real children on kinesis-local."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.aws_under_test import aws_server
+from tests.emulator.kcl_under_test import KclUnderTest, skip_unless_installed
+from tests.toy_stage import SOURCE
+
+pytestmark = [pytest.mark.emulator, pytest.mark.slow]
+
+FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[str]:
+    skip_unless_installed()
+    with aws_server() as address:
+        yield address
+
+
+@pytest.fixture
+def kcl(dynamodb: str, tmp_path: Path) -> KclUnderTest:
+    return KclUnderTest(dynamodb, tmp_path, shards=2)
+
+
+def test_every_record_counts_once_and_a_worker_stopped_in_order_goes_on_where_it_was(kcl: KclUnderTest) -> None:
+    asyncio.run(_stopped_in_order(kcl))
+
+
+async def _stopped_in_order(kcl: KclUnderTest) -> None:
+    await kcl.say(2_000, keys=20, in_a_record=10)
+    with kcl.worker() as worker:
+        await worker.owns(FIRST, SECOND)
+        await kcl.say(2_000, keys=20, in_a_record=5)
+        assert await kcl.counted(30) == 0
+        assert worker.health()["healthy"]
+        assert await worker.stop() == 0
+    assert await kcl.replayed_equal() == 2
+    await kcl.say(500, keys=20, in_a_record=1)
+    with kcl.worker("another") as worker:
+        await worker.owns(FIRST, SECOND)
+        assert await kcl.counted(30) == 0
+        assert await worker.stop() == 0
+    assert await kcl.replayed_equal() == 2
+
+
+def test_nothing_is_lost_or_counted_twice_when_a_child_or_the_daemon_is_killed(kcl: KclUnderTest) -> None:
+    asyncio.run(_killed(kcl))
+
+
+async def _killed(kcl: KclUnderTest) -> None:
+    with kcl.worker() as worker:
+        shards = await worker.owns(FIRST, SECOND)
+        load = asyncio.ensure_future(_load(kcl))
+        os.kill(shards[0]["pid"], signal.SIGKILL)
+        await worker.restarted(1)
+        await worker.owns(FIRST, SECOND)
+        os.kill(worker.health()["daemons"][0]["pid"], signal.SIGKILL)
+        await worker.restarted(2)
+        await worker.owns(FIRST, SECOND)
+        load.cancel()
+        await kcl.counted(30)
+        assert await worker.stop() == 0
+    assert await kcl.replayed_equal() == 2
+
+
+def test_a_split_and_a_merge_under_load_lose_nothing(kcl: KclUnderTest) -> None:
+    asyncio.run(_resharded(kcl))
+
+
+async def _resharded(kcl: KclUnderTest) -> None:
+    with kcl.worker() as worker:
+        await worker.owns(FIRST, SECOND)
+        load = asyncio.ensure_future(_load(kcl))
+        await kcl.log.split(SOURCE, FIRST, 1 << 126)
+        await worker.owns(SECOND, "shardId-000000000002", "shardId-000000000003")
+        await kcl.log.merge(SOURCE, "shardId-000000000003", SECOND)
+        await worker.owns("shardId-000000000002", "shardId-000000000004")
+        load.cancel()
+        await kcl.counted(30)
+        assert await worker.stop() == 0
+    assert await kcl.replayed_equal() == 5
+
+
+async def _load(kcl: KclUnderTest) -> None:
+    while True:
+        await asyncio.shield(kcl.say(40, keys=20, in_a_record=2))
+        await asyncio.sleep(0.1)
