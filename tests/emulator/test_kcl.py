@@ -14,7 +14,7 @@ from tests.aws_under_test import aws_server
 from tests.emulator.kcl_under_test import KclUnderTest, skip_unless_installed
 from tests.toy_stage import SOURCE
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow]
+pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.slow]
 
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 
