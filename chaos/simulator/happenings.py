@@ -12,7 +12,7 @@ from agents.streams import CLEARING, OUTBOUND, OUTCOMES, PARKED, PAYMENTS
 from chaos.simulator.faults import Fault
 from chaos.simulator.fleet import STREAM_OF_STAGE
 from chaos.simulator.owner import Activity, Owner
-from chaos.virtual_time import HOUR_US, SECOND_US, finished
+from chaos.virtual_time import HOUR_US, SECOND_US, MachineClock, finished
 from pipeline.kernel.position import Position
 from pipeline.ports import Manifest, ShardDescription
 
@@ -36,6 +36,7 @@ class Happenings:
     def __init__(self, world: World) -> None:
         self._world = world
         self._trimmed = False
+        self._jumped: list[MachineClock] = []
         chances = tuple(self._chances())
         self._odds = [odds for odds, _ in chances]
         self._happenings = [happening for _, happening in chances]
@@ -160,12 +161,16 @@ class Happenings:
     def _jump(self, owner: Owner, _activity: Activity) -> None:
         """Let a machine's clock be far off for a while."""
         world, clock = self._world, owner.machine.clock
+        skew_us = world.random.choice((-1, 1)) * world.random.randrange(_JUMP_US_MAX)
+        if clock in self._jumped:
+            return
         world.odds.fire(Fault.CLOCK_JUMPED)
-        before_us = clock.skew_us
-        clock.skew_us = world.random.choice((-1, 1)) * world.random.randrange(_JUMP_US_MAX)
+        before_us, clock.skew_us = clock.skew_us, skew_us
+        self._jumped.append(clock)
 
         def mend() -> None:
-            clock.skew_us = before_us
+            self._jumped.remove(clock)
+            clock.skew_us = 0 if world.odds.calm else before_us
 
         world.after(_JUMPED_FOR_US, mend)
 
