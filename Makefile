@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test test-kcl lint bench compiled interpreted emulator kcl clean help
+.PHONY: demo test test-kinesis test-kcl lint bench compiled interpreted emulator kcl clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,10 +14,13 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
-test: interpreted lint $(EMULATOR)  ## lint, then every test, on the source itself
+test: interpreted lint  ## lint, then every test that needs nothing but Python, on the source itself
 	.venv/bin/pytest
 
-test-kcl: $(INSTALLED) $(EMULATOR) .cache/kcl/.installed  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
+test-kinesis: $(INSTALLED) emulator  ## the tests on an emulator of Kinesis; needs Node.js with npm
+	.venv/bin/pytest -m "emulator and not kcl"
+
+test-kcl: $(INSTALLED) emulator .cache/kcl/.installed  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
 	.venv/bin/pytest -m kcl
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
@@ -47,7 +50,7 @@ clean: interpreted  ## remove what was built, the environment too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 .cache/kinesis-local/.installed: tests/emulator/package.json tests/emulator/package-lock.json
 	mkdir -p $(@D)
