@@ -145,13 +145,13 @@ class Edges:
             return
         self._left -= 1
         order = self.workload.draw(self._world.time.us)
-        delayed = order.kind is OrderKind.PLAIN and self._happens(Fault.OUT_OF_ORDER, 0.05)
+        delayed = order.kind is OrderKind.PLAIN and self._world.odds.happens(Fault.OUT_OF_ORDER, 0.05)
         self._world.after(self._random.randrange(_DISORDER_US) if delayed else 0, lambda: self._submit(order))
-        if self._happens(Fault.DUPLICATE, 0.06):
+        if self._world.odds.happens(Fault.DUPLICATE, 0.06):
             again = self.workload.recent()
             if again is not None:
                 self._submit(again)
-        if self._happens(Fault.POISON, 0.03):
+        if self._world.odds.happens(Fault.POISON, 0.03):
             self._put_garbage()
         mean_us = self._random.choice(_MEAN_BETWEEN_ORDERS_US)
         self._world.after(round(self._random.expovariate(1 / mean_us)), self._order)
@@ -290,9 +290,3 @@ class Edges:
         self._counter += 1
         lineage = edge_lineage(1, self._counter)
         return Envelope(FROM_EDGE, kind, version, self._world.time.us, hashed, hashed, lineage, b"edge", body)
-
-    def _happens(self, fault: Fault, base: float) -> bool:
-        happens = self._random.random() < self._world.odds.of(fault, base)
-        if happens:
-            self._world.odds.fire(fault)
-        return happens

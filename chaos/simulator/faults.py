@@ -100,6 +100,7 @@ class Odds:
     """How often things happen in the world of one seed: base odds, times a factor that the seed draws for each."""
 
     def __init__(self, random: Random) -> None:
+        self._random = random
         self._factors = {fault: _factor(fault, random) for fault in Fault}
         self.fired: Counter[Fault] = Counter()
         self.recovered: Counter[Recovery] = Counter()
@@ -109,6 +110,13 @@ class Odds:
     def of(self, fault: Fault, base: float) -> float:
         """Return the probability of ``fault``, which is ``base`` in a seed that changes nothing."""
         return 0.0 if self.calm else min(0.9, base * self._factors[fault])
+
+    def happens(self, fault: Fault, base: float) -> bool:
+        """Draw whether ``fault`` happens now, and count it if it does."""
+        happens = self._random.random() < self.of(fault, base)
+        if happens:
+            self.fire(fault)
+        return happens
 
     def fire(self, fault: Fault) -> None:
         """Count a fault."""

@@ -108,13 +108,13 @@ class SimulatedLog(MemoryLog):
     async def _put(self, stream: str, entry: Entry) -> Landed | Refused:
         if self.is_unavailable:
             return Refused("unavailable")
-        if self._happens(Fault.PUT_REFUSED, 0.05):
+        if self._odds.happens(Fault.PUT_REFUSED, 0.05):
             return Refused("throttled")
-        if self._happens(Fault.PUT_LATE, 0.03):
+        if self._odds.happens(Fault.PUT_LATE, 0.03):
             self.late.append(LatePut(stream, entry, self.mover))
             return Refused("timed out")
         landed = await self.put_surely(stream, entry)
-        if self._happens(Fault.ACKNOWLEDGEMENT_LOST, 0.05):
+        if self._odds.happens(Fault.ACKNOWLEDGEMENT_LOST, 0.05):
             return Refused("the connection was lost")
         return landed
 
@@ -141,10 +141,10 @@ class SimulatedLog(MemoryLog):
         """Return the records behind ``after``, or nothing although there are some."""
         await NEXT_TURN
         self._check_available()
-        if self._happens(Fault.READ_FAILED, 0.002):
+        if self._odds.happens(Fault.READ_FAILED, 0.002):
             raise LogError(f"{stream}/{shard_id}: the iterator expired")
         found = await super().read(stream, shard_id, after, limit)
-        if found.records and self._happens(Fault.EMPTY_READ, 0.03):
+        if found.records and self._odds.happens(Fault.EMPTY_READ, 0.03):
             return Slice((), ended=False, behind_records=found.behind_records + 1, behind_us=found.behind_us)
         return found
 
@@ -170,12 +170,6 @@ class SimulatedLog(MemoryLog):
     def _check_available(self) -> None:
         if self.is_unavailable:
             raise LogError("the log is unavailable")
-
-    def _happens(self, fault: Fault, base: float) -> bool:
-        happens = self._random.random() < self._odds.of(fault, base)
-        if happens:
-            self._odds.fire(fault)
-        return happens
 
     def _check_fork(self, stream: str, entry: Entry) -> None:
         """Never take one lineage for two different outputs."""
