@@ -33,8 +33,11 @@ class Message:
 
     name: MessageName | None
     """None if it says no name of a message."""
+    path: str
+    """Of its ``Document``, or of the element that stands for one."""
+    has_document: bool
     content: Content
-    """Of its ``Document``; whole if there are no faults."""
+    """Of the ``Document``; whole if there are no faults."""
     faults: tuple[Fault, ...]
 
 
@@ -76,18 +79,18 @@ def _messages_in_texts(root: etree._Element) -> Iterator[Message]:
 
 
 def _read(document: etree._Element, header: MessageName | None) -> Message:
-    namespace = etree.QName(document).namespace or ""
+    namespace, path = etree.QName(document).namespace or "", path_of(document)
     name = MessageName.in_text(namespace)
     wrong = _cannot_read(name, namespace)
     table = None if name is None or wrong else table_of(name)
     if table is None:
         wrong = wrong or f"no structure of {name} is known"
-        return Message(name, {}, (Fault(path_of(document), "message", wrong),))
+        return Message(name, path, has_document=True, content={}, faults=(Fault(path, "message", wrong),))
     reading = walk(document, table, table.document)
     faults = reading.faults
     if header is not None and header != name:
-        faults = (*faults, Fault(path_of(document), "header", f"is {name}, and its AppHdr says {header}"))
-    return Message(name, reading.content, faults)
+        faults = (*faults, Fault(path, "header", f"is {name}, and its AppHdr says {header}"))
+    return Message(name, path, has_document=True, content=reading.content, faults=faults)
 
 
 def _cannot_read(name: MessageName | None, namespace: str) -> str | None:
@@ -123,5 +126,6 @@ def _bare(element: etree._Element, local_name: str) -> Message | None:
         inner = None if table is None else next(iter(table.document.members.values()))
         if table is not None and inner is not None and inner.name == local_name and isinstance(inner.kind, Structure):
             reading = walk(element, table, inner.kind)
-            return Message(name, {local_name: reading.content}, reading.faults)
+            content: Content = {local_name: reading.content}
+            return Message(name, path_of(element), has_document=False, content=content, faults=reading.faults)
     return None
