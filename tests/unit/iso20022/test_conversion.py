@@ -136,7 +136,7 @@ def test_a_remainder_has_no_field_that_its_event_has() -> None:
     remainder = take_events(PACS_008, EXAMPLES[PACS_008], tokens).remainder
 
     assert "DE89370400440532013000" in repr(remainder)
-    for said in ("TX-1", "E2E-1", UETR, "12.30", "ZQAADEX0", "2025-10-05T03", "COFFEE"):
+    for said in ("TX-1", "E2E-1", UETR, "12.30", "ZQAADEX0", "COFFEE"):
         assert said not in repr(remainder)
 
 
