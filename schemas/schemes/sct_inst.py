@@ -25,7 +25,7 @@ from schemas.schemes.profile import MessageRules, ReasonCodes, SchemeProfile
 STATUS_REASONS: Final = frozenset(
     """
     AB05 AB06 AB07 AB08 AB09 AB10 AC01 AC04 AC06 AG01 AG02 AG09 AG10 AG11 AM04 AM05 AM09 AM23 ARDT BE04 CNOR CURR DNOR
-    DT01 DUPL ERIN FF01 FOCR FRAD MD07 MS02 MS03 NOOR RC01 RC07 RR01 RR02 RR03 RR04 TM01
+    DT01 DUPL ERIN FF01 FOCR FRAD MD07 MS02 MS03 RC01 RC07 RR01 RR02 RR03 RR04 TM01
     """.split()
 )
 """Of a rejection; without AM02, since the scheme has no limit."""

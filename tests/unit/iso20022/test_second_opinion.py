@@ -36,13 +36,13 @@ def same(held: Any, value: Any) -> bool:
         inside = {field.metadata["name"]: getattr(held, field.name) for field in fields(held)}
         present = {name: each for name, each in inside.items() if each not in (None, [])}
         return present.keys() == value.keys() and all(same(each, value[name]) for name, each in present.items())
-    if isinstance(held, bool):
-        return held == (value in ("true", "1"))
-    if isinstance(held, Enum):
-        return bool(held.value == value)
-    if isinstance(held, Decimal):
-        return held == Decimal(value)
-    return bool(held == value) if isinstance(held, str) else bool(held == type(held).from_string(value))
+    return bool(held == _as(type(held), value))
+
+
+def _as(kind: Any, text: str) -> Any:
+    if kind is bool:
+        return text in ("true", "1")
+    return kind(text) if issubclass(kind, str | Enum | Decimal) else kind.from_string(text)
 
 
 @pytest.mark.parametrize("name", SPOKEN, ids=str)
