@@ -201,7 +201,7 @@ def _transactions(conversion: _Conversion, content: Content) -> Iterator[Content
 
 def _copied(content: Content) -> Content:
     """Return a copy of a content that shares only texts with it."""
-    return {name: _copied_value(value) for name, value in content.items()}
+    return {name: value if isinstance(value, str) else _copied_value(value) for name, value in content.items()}
 
 
 def _copied_value(value: Value) -> Value:

@@ -15,7 +15,7 @@ import sys
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -41,6 +41,12 @@ class Leaf:
     """The one attribute that it must have: ``Ccy`` of an amount."""
     check_attribute: Check | None = None
     codes: CodeSet | None = None
+    is_plain: bool = field(init=False)
+    """Whether a text that passes the check is all there is to it."""
+
+    def __post_init__(self) -> None:
+        is_plain = not self.collapses and self.attribute is None and self.codes is None
+        object.__setattr__(self, "is_plain", is_plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class MessageTable:
         return f"{{{self.name.namespace}}}Document"
 
 
-@cache
+@lru_cache(maxsize=256)  # a name is the sender's to choose
 def table_of(name: MessageName) -> MessageTable | None:
     """Return the structure of a message, or None if it is not known."""
     area = name.family[:4]

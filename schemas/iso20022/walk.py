@@ -16,7 +16,7 @@ from lxml import etree
 
 from schemas.errors import Fault
 from schemas.iso20022.simple_types import WHITESPACE
-from schemas.iso20022.tables import Leaf, Member, MessageTable, Structure
+from schemas.iso20022.tables import Leaf, Member, MessageTable, Structure, Wildcard
 from schemas.wording import shown
 
 FAULTS_MAX: Final = 100
@@ -43,6 +43,12 @@ class Reading(NamedTuple):
     content: Content
     """Whole if there are no faults; otherwise what could be read."""
     faults: tuple[Fault, ...]
+
+
+def _append(content: Content, name: str, value: Value) -> None:
+    values = content.setdefault(name, [])
+    if isinstance(values, list):
+        values.append(value)
 
 
 class _EnoughFaults(Exception):
@@ -88,7 +94,7 @@ class _Walk:
             self._text_between(element)
         content: Content = {}
         last, times = -1, 0
-        for child in element:
+        for child in element.getchildren():
             tail = child.tail
             if tail is not None and tail.strip(WHITESPACE):
                 self._text_between(element)
@@ -102,26 +108,18 @@ class _Walk:
                 times += 1
             else:
                 self._misplaced(child, member, last, structure)
-            self._keep(child, member, content)
+            kind = member.kind
+            value = self._leaf(child, kind) if isinstance(kind, Leaf) else self._inner(child, kind)
+            if member.maximum == 1:
+                content[member.name] = value
+            else:
+                _append(content, member.name, value)
         if structure.required or structure.is_choice:
             self._check_missing(element, structure, content)
         return content
 
-    def _keep(self, element: etree._Element, member: Member, content: Content) -> None:
-        kind = member.kind
-        value: Value
-        if isinstance(kind, Leaf):
-            value = self._leaf(element, kind)
-        elif isinstance(kind, Structure):
-            value = self.structure(element, kind)
-        else:
-            value = self._wildcard(element)
-        if member.maximum == 1:
-            content[member.name] = value
-            return
-        values = content.setdefault(member.name, [])
-        if isinstance(values, list):
-            values.append(value)
+    def _inner(self, element: etree._Element, kind: Structure | Wildcard) -> Content | str:
+        return self.structure(element, kind) if isinstance(kind, Structure) else self._wildcard(element)
 
     def _misplaced(self, element: etree._Element, member: Member, last: int, structure: Structure) -> None:
         if member.index == last:
@@ -138,6 +136,8 @@ class _Walk:
     def _leaf(self, element: etree._Element, leaf: Leaf) -> str | Amount:
         text = element.text or ""
         wrong = leaf.check(text)
+        if leaf.is_plain and wrong is None and not len(element) and not element.keys():
+            return text
         if wrong is not None:
             self._fault(element, "schema.value", wrong)
         elif leaf.codes is not None and text not in leaf.codes.codes:
