@@ -1,7 +1,7 @@
 """From bytes to an XML tree, and never to anything else.
 
 What is refused, and with it every attack that needs it: a document type, and so every entity but XML's five; more than
-``DOCUMENT_BYTES_MAX`` bytes or ``TAGS_MAX`` tags, and so a tree of more than some 200 MB; elements more than 256 deep,
+``DOCUMENT_BYTES_MAX`` bytes or ``TAGS_MAX`` tags, and so a tree of more than some 400 MB; elements more than 256 deep,
 which is libxml2's own limit.  Nothing is fetched: no schema that the document names, and no entity.
 
 An encoding is what the byte order mark says, or else the XML declaration, or else UTF-8.  The bytes are decoded here,
@@ -20,7 +20,7 @@ from lxml import etree
 from schemas.iso20022.errors import UnreadableDocumentError
 
 DOCUMENT_BYTES_MAX: Final = 10 * 1024 * 1024
-TAGS_MAX: Final = 500_000
+TAGS_MAX: Final = 1_000_000
 _MESSAGE_LENGTH_MAX: Final = 120
 
 _PARSER: Final = etree.XMLParser(

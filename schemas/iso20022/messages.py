@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from lxml import etree
@@ -25,6 +26,8 @@ from schemas.iso20022.walk import Content, path_of, walk
 from schemas.wording import shown
 
 _HEADER_FAMILY: Final = "head.001"
+_PAYLOADS_MAX: Final = 100
+"""Texts of one document that are read as documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,9 @@ def _messages_below(root: etree._Element) -> Iterator[Message]:
 
 
 def _messages_in_texts(root: etree._Element) -> Iterator[Message]:
-    for element in root.iter():
-        text = (element.text or "").strip(WHITESPACE)
-        if text.startswith("<"):
-            yield from _messages_below(parse(text.encode()))
+    texts = ((element.text or "").strip(WHITESPACE) for element in root.iter())
+    for text in islice((text for text in texts if text.startswith("<")), _PAYLOADS_MAX):
+        yield from _messages_below(parse(text.encode()))
 
 
 def _read(document: etree._Element, header: MessageName | None) -> Message:

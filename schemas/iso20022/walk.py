@@ -94,7 +94,7 @@ class _Walk:
             self._text_between(element)
         content: Content = {}
         last, times = -1, 0
-        for child in element.getchildren():
+        for child in element:
             tail = child.tail
             if tail is not None and tail.strip(WHITESPACE):
                 self._text_between(element)

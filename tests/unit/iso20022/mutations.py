@@ -95,7 +95,7 @@ def _text(root: Tree, random: Random) -> None:
 
 
 def _leaf_text(root: Tree, random: Random) -> None:
-    random.choice([element for element in _elements(root) if not len(element)]).text = random.choice(_TEXTS)
+    random.choice([element for element in _elements(root) if not len(element)] or [root]).text = random.choice(_TEXTS)
 
 
 def _pad(root: Tree, random: Random) -> None:

@@ -170,6 +170,13 @@ def test_faults_are_told_up_to_a_hundred() -> None:
     assert message.faults[-1].rule == "document"
 
 
+def test_of_many_texts_that_look_like_documents_a_hundred_are_read() -> None:
+    texts = "<In>&lt;a/></In>" * 100 + f"<In><![CDATA[{BARE}]]></In>"
+
+    assert refusal(f"<All>{texts}</All>".encode()).startswith("holds no message")
+    assert len(read_messages(f"<All>{texts.replace('<In>&lt;a/></In>', '', 1)}</All>".encode())) == 1
+
+
 def test_messages_within_messages_cost_what_they_weigh() -> None:
     depth, inner = 40, BARE
     for _ in range(depth):
