@@ -3,8 +3,8 @@
 A message is a ``Document`` in a namespace of ISO 20022, wherever it stands; so it does not matter what is around it,
 nor which prefixes are used.  Some clearing houses put a message into their own files without a ``Document``: then it is
 its one inner element, by its name (``FIToFICstmrCdtTrf``), that or what is in it being in the namespace, inside an
-element of a namespace of their own.  And some queues carry a message as text inside an element, which is read as a
-document of its own.
+element of a namespace of their own or deeper; right inside a root without one it is a message whose ``Document`` is
+misspelt.  And some queues carry a message as text inside an element, which is read as a document of its own.
 """
 
 from __future__ import annotations
@@ -115,8 +115,10 @@ def _named_by(header: etree._Element) -> MessageName | None:
 def _bare(element: etree._Element, local_name: str) -> Message | None:
     """Return the message that is ``element`` without a ``Document`` around it, or None if it is something else."""
     envelope = element.getparent()
-    around = None if envelope is None else etree.QName(envelope).namespace
-    if around is None or around.startswith(NAMESPACE_PREFIX):
+    if envelope is None:
+        return None
+    around = etree.QName(envelope).namespace or ""
+    if around.startswith(NAMESPACE_PREFIX) or (not around and envelope.getparent() is None):
         return None
     first = next(iter(element), None)
     for candidate in (element,) if first is None else (element, first):

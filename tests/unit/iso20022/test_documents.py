@@ -20,6 +20,7 @@ STATUS = AnyMessage(PACS_002, 1, 0.2).content()
 BARE = write_message(PACS_002, STATUS).split(b"?>", 1)[1].strip().decode()
 INNER = BARE.removeprefix("<Document ").removesuffix("</Document>").replace("><FIToFIPmtStsRpt", "", 1)
 INNER = f"<FIToFIPmtStsRpt {INNER}"
+PREFIXED = INNER.replace("xmlns=", "xmlns:ps=").replace("<", "<ps:").replace("<ps:/", "</ps:")
 SAA = '<Saa:DataPDU xmlns:Saa="urn:swift:saa:xsd:saa.2.0"><Saa:Header/>'
 
 
@@ -40,12 +41,14 @@ def refusal(document: bytes) -> str:
         f"{SAA}<Saa:Body>{HEADER.format(PACS_002)}{BARE}</Saa:Body></Saa:DataPDU>",
         f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><In>{BARE}</In></s:Body></s:Envelope>',
         f"<In><Payload><![CDATA[<?xml version='1.0' encoding='utf-8'?>{BARE}]]></Payload></In>",
+        f'<Message xmlns="urn:tch"><AppHdr/><MessageStatusReport>{PREFIXED}</MessageStatusReport></Message>',
+        f"<In><Body>{INNER}</Body></In>",
         f'<f:File xmlns:f="urn:f"><f:Sender>X</f:Sender>{INNER}</f:File>',
         BARE.replace("<Document ", '<Document xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
                      f'xsi:schemaLocation="{PACS_002.namespace} pacs.002.xsd" '),
         BARE.replace("xmlns=", "xmlns:p=").replace("<", "<p:").replace("<p:/", "</p:"),
     ],
-    ids=["bare", "comments", "instructions", "header", "row", "DataPDU", "SOAP", "text", "file", "location", "prefix"],
+    ids=["bare", "comments", "instructions", "header", "row", "DataPDU", "SOAP", "text", "own", "inner", "file", "location", "prefix"],
 )  # fmt: skip
 def test_a_message_is_found_whatever_is_around_it(document: str) -> None:
     (message,) = read_messages(document.encode())
@@ -85,6 +88,11 @@ def test_all_messages_of_a_document_are_read() -> None:
         (PACS_002, ()),
         (PACS_008, ()),
     ]
+
+
+def test_a_misspelt_document_is_no_envelope() -> None:
+    assert refusal(f"<Dokument>{INNER}</Dokument>".encode()).startswith("holds no message")
+    assert refusal(BARE.replace("Document", "Dokument").encode()).startswith("holds no message")
 
 
 def test_a_header_that_names_another_message_is_a_fault() -> None:
