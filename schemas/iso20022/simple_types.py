@@ -4,8 +4,9 @@ A check takes a text as it stands in the message and returns None, or what is wr
 element's name: "is no date".  Space around a decimal or a boolean is not part of it, and is part of everything else.
 
 Source: XML Schema Part 2, second edition.  Where that leaves room - how many digits a year may have - and in one place
-where it does not - space around a date - a check decides as libxml2 does, which most of the world validates with, so
-that a message has one verdict.
+where it does not, a check decides as libxml2 does, which most of the world validates with, so that a message has one
+verdict.  The one place is space around a date or a time: libxml2 takes it before a time of day and behind the zone of a
+date and time, and nowhere else.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ _YEAR = "-?(?P<year>[0-9]{4}|[1-9][0-9]{4,18})"
 _MONTH = "(?P<month>0[1-9]|1[0-2])"
 _DAY = "(?P<day>0[1-9]|[12][0-9]|3[01])"
 _TIME = r"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?|24:00:00(?:\.0+)?)"
-_ZONE = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
-_match_date = re.compile(f"{_YEAR}-{_MONTH}-{_DAY}{_ZONE}").fullmatch
-_match_date_time = re.compile(f"{_YEAR}-{_MONTH}-{_DAY}T{_TIME}{_ZONE}").fullmatch
-_match_time = re.compile(f"{_TIME}{_ZONE}").fullmatch
-_match_year = re.compile(f"{_YEAR}{_ZONE}").fullmatch
-_match_year_month = re.compile(f"{_YEAR}-{_MONTH}{_ZONE}").fullmatch
+_SPACE = r"[ \t\n\r]*"
+_ZONE = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
+_match_date = re.compile(f"{_YEAR}-{_MONTH}-{_DAY}{_ZONE}?").fullmatch
+_match_date_time = re.compile(f"{_YEAR}-{_MONTH}-{_DAY}T{_TIME}(?:{_ZONE}{_SPACE})?").fullmatch
+_match_time = re.compile(f"{_SPACE}{_TIME}{_ZONE}?").fullmatch
+_match_year = re.compile(f"{_YEAR}{_ZONE}?").fullmatch
+_match_year_month = re.compile(f"{_YEAR}-{_MONTH}{_ZONE}?").fullmatch
 _match_decimal = re.compile(r"(?P<sign>[+-]?)(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?").fullmatch
 _match_base64 = re.compile(
     "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?"

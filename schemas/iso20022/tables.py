@@ -171,7 +171,7 @@ def _leaf(held: type, facets: Any, name: str, codes: CodeSet | None) -> Leaf:  #
         return Leaf(simple_types.year if name == "Yr" else simple_types.year_month, collapses=False)
     if held is bytes:
         return Leaf(Base64(*lengths), collapses=True)
-    return Leaf(_PLAIN[held], collapses=held is bool)
+    return Leaf(_PLAIN[held], collapses=held is not XmlDate)
 
 
 _PLAIN: Final[dict[type, Check]] = {

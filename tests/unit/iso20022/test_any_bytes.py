@@ -10,6 +10,7 @@ from schemas.iso20022.validation import validate
 from schemas.iso20022.walk import FAULTS_MAX
 from schemas.iso20022.writing import write_message
 from schemas.schemes.catalogue import SCHEMES
+from schemas.schemes.profile import SchemeProfile
 from tests.unit.iso20022.examples import EXAMPLES
 
 ACCOUNT = "DE89370400440532013000"
@@ -17,8 +18,8 @@ DOCUMENTS = [write_message(name, EXAMPLES[name]) for name in SPOKEN]
 schemes = st.sampled_from([None, *SCHEMES.values()])
 
 
-def check(document: bytes, scheme: object) -> None:
-    verdict = validate(document, scheme)  # type: ignore[arg-type] - one of the schemes, or none
+def check(document: bytes, scheme: SchemeProfile | None) -> None:
+    verdict = validate(document, scheme)
 
     assert len(verdict.violations) <= FAULTS_MAX + 20
     for violation in verdict.violations:
@@ -30,12 +31,12 @@ def check(document: bytes, scheme: object) -> None:
 @example(b"\xff\xfe", None)
 @example(b"<?xml version='1.0' encoding=''?><a/>", None)
 @example(b"<?xml version='9'?><a/>", None)
-def test_any_bytes(document: bytes, scheme: object) -> None:
+def test_any_bytes(document: bytes, scheme: SchemeProfile | None) -> None:
     check(document, scheme)
 
 
 @given(st.text(alphabet="<>/!?-[]&;'\"= \n:axDocument\ud7ff\u0000é", max_size=120), schemes)
-def test_any_text_that_looks_like_xml(text: str, scheme: object) -> None:
+def test_any_text_that_looks_like_xml(text: str, scheme: SchemeProfile | None) -> None:
     check(text.encode("utf-8", "surrogatepass"), scheme)
 
 
@@ -45,7 +46,7 @@ def test_any_text_that_looks_like_xml(text: str, scheme: object) -> None:
     schemes,
 )
 def test_any_message_with_other_bytes_in_it(
-    document: bytes, edits: list[tuple[int, int, bytes]], scheme: object
+    document: bytes, edits: list[tuple[int, int, bytes]], scheme: SchemeProfile | None
 ) -> None:
     for at, length, inserted in edits:
         document = document[:at] + inserted + document[at + length :]
@@ -53,5 +54,5 @@ def test_any_message_with_other_bytes_in_it(
 
 
 @given(st.sampled_from(DOCUMENTS), st.sampled_from(["utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252"]), schemes)
-def test_any_message_in_another_encoding(document: bytes, encoding: str, scheme: object) -> None:
+def test_any_message_in_another_encoding(document: bytes, encoding: str, scheme: SchemeProfile | None) -> None:
     check(document.decode().encode(encoding, "replace"), scheme)
