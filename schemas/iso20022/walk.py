@@ -33,6 +33,7 @@ class Amount(NamedTuple):
 Content = dict[str, "Value"]
 Value = str | Amount | Content | list["Value"]
 
+_NAME_LENGTH_MAX: Final = 64
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _LOCATIONS: Final = frozenset({f"{_INSTANCE}schemaLocation", f"{_INSTANCE}noNamespaceSchemaLocation"})
 
@@ -72,8 +73,13 @@ def path_of(element: etree._Element) -> str:
     for step in (element, *element.iterancestors()):
         before = sum(1 for _ in step.itersiblings(step.tag, preceding=True))
         numbered = before or next(step.itersiblings(step.tag), None) is not None
-        steps.append(f"{etree.QName(step).localname}[{before + 1}]" if numbered else etree.QName(step).localname)
+        steps.append(f"{_name(step)}[{before + 1}]" if numbered else _name(step))
     return "/" + "/".join(reversed(steps))
+
+
+def _name(element_or_tag: etree._Element | str) -> str:
+    """Return a name without its namespace, the beginning of it if somebody made it long."""
+    return etree.QName(element_or_tag).localname[:_NAME_LENGTH_MAX]
 
 
 class _Walk:
@@ -131,7 +137,7 @@ class _Walk:
             self._fault(element, "schema.order", "stands behind what it should stand before")
 
     def _unexpected(self, child: etree._Element, element: etree._Element) -> None:
-        self._fault(child, "schema.unexpected", f"is not known in {etree.QName(element).localname}")
+        self._fault(child, "schema.unexpected", f"is not known in {_name(element)}")
 
     def _leaf(self, element: etree._Element, leaf: Leaf) -> str | Amount:
         text = element.text or ""
@@ -205,7 +211,7 @@ class _Walk:
             value = element.get(name, "")
             if name == f"{_INSTANCE}type" and type_name and self._names_type(element, value, type_name):
                 continue
-            self._fault(element, "schema.attribute", "is not known here", f"/@{etree.QName(name).localname}")
+            self._fault(element, "schema.attribute", "is not known here", f"/@{_name(name)}")
 
     def _names_type(self, element: etree._Element, value: str, type_name: str) -> bool:
         prefix, _, local = value.strip(WHITESPACE).rpartition(":")

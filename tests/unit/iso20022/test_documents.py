@@ -178,6 +178,12 @@ def test_faults_are_told_up_to_a_hundred() -> None:
     assert message.faults[-1].rule == "document"
 
 
+def test_a_long_name_is_told_by_its_beginning() -> None:
+    (message,) = read_messages(BARE.replace("<GrpHdr>", f"<GrpHdr><{'X' * 9_000}/>").encode())
+
+    assert [fault.path for fault in message.faults] == [f"/Document/FIToFIPmtStsRpt/GrpHdr/{'X' * 64}"]
+
+
 def test_of_many_texts_that_look_like_documents_a_hundred_are_read() -> None:
     texts = "<In>&lt;a/></In>" * 100 + f"<In><![CDATA[{BARE}]]></In>"
 
