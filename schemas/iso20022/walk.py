@@ -77,7 +77,7 @@ def path_of(element: etree._Element) -> str:
     return "/" + "/".join(reversed(steps))
 
 
-def _name(element_or_tag: etree._Element | str) -> str:
+def _name(element_or_tag: etree._Element | str | bytes) -> str:
     """Return a name without its namespace, the beginning of it if somebody made it long."""
     return etree.QName(element_or_tag).localname[:_NAME_LENGTH_MAX]
 
