@@ -44,6 +44,8 @@ _BYTES = (
     b" ",
 )
 
+_OTHER_CHOICES = {"Cd": "Prtry", "IBAN": "Othr", "Dt": "DtTm", "FrDt": "ToDt", "OrgId": "PrvtId", "Pty": "Agt"}
+
 Tree = Any
 
 
@@ -135,6 +137,16 @@ def _child(root: Tree, random: Random) -> None:
     etree.SubElement(_inner(root, random), random.choice(("Unknown", _inner(root, random).tag)))
 
 
+def _both(root: Tree, random: Random) -> None:
+    """Put the other one of a choice behind the one that is there."""
+    places = [element for element in _elements(root) if etree.QName(element).localname in _OTHER_CHOICES]
+    if places:
+        element = random.choice(places)
+        other = etree.Element(f"{{{etree.QName(root).namespace}}}{_OTHER_CHOICES[etree.QName(element).localname]}")
+        other.text = random.choice(("x", "2025-10-05T03:30:00"))
+        element.addnext(other)
+
+
 def _nested(root: Tree, random: Random) -> None:
     """Put a message into a message, where it may hold anything."""
     places = [element for element in _elements(root) if etree.QName(element).localname == "Envlp"]
@@ -152,7 +164,7 @@ def _nested(root: Tree, random: Random) -> None:
 
 _OF_TREES: tuple[Callable[[Tree, Random], None], ...] = (
     _delete, _duplicate, _swap, _move, _replace, _rename, _text, _leaf_text, _leaf_text, _pad, _cut, _tail, _attribute,
-    _no_attribute, _comment, _child, _nested,
+    _no_attribute, _comment, _child, _both, _nested,
 )  # fmt: skip
 
 
