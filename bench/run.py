@@ -21,6 +21,7 @@ import msgspec
 from bench.figures import AuthoriseFigures, BytewaxFigures, bytewax_figures_of, figures_of
 from bench.machine import Machine, load, look_at_machine
 from bench.measurement import Measurement
+from bench.messages import MessageFigures
 
 Tell = Callable[[str], None]
 NO_BYTEWAX = "bytewax is not installed, so nothing is compared with it: pip install 'payments-on-streams[bytewax]'"
@@ -51,6 +52,7 @@ class BenchResult:
     authorise: AuthoriseFigures
     authorise_million: AuthoriseFigures
     bytewax: BytewaxFigures | None
+    messages: MessageFigures
     machine: Machine
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class BenchResult:
             "million_over_ten_thousand_cpu": round(many.cpu_us_per_payment / few.cpu_us_per_payment, 2),
             "resident_mib_max": max(few.resident_mib_max, many.resident_mib_max),
             "bytewax": None if self.bytewax is None else asdict(self.bytewax),
+            "iso20022": asdict(self.messages),
             "machine": asdict(self.machine),
         }
 
@@ -83,7 +86,9 @@ def run_bench(plan: Plan, tell: Tell) -> BenchResult:
     _prepare(many, plan.many_accounts, plan.payments, plan.claims, tell)
     authorise_million = _authorise(many, tell)
     shutil.rmtree(many)
-    return BenchResult(authorise, authorise_million, bytewax, look_at_machine(plan.folder, load_before))
+    tell("ISO 20022 messages")
+    messages = msgspec.json.decode(_run("bench.messages"), type=MessageFigures)
+    return BenchResult(authorise, authorise_million, bytewax, messages, look_at_machine(plan.folder, load_before))
 
 
 def _prepare(folder: Path, accounts: int, payments: int, claims: int, tell: Tell) -> None:

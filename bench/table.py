@@ -13,7 +13,7 @@ def print_figures(result: BenchResult, console: Console) -> None:
     """Print what was measured."""
     worlds = (result.authorise, result.authorise_million)
     console.print(_authorise_table(worlds))
-    for line in (_many_line(result), _bytewax_line(result), _machine_line(result)):
+    for line in (_many_line(result), _bytewax_line(result), _messages_line(result), _machine_line(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -62,6 +62,14 @@ def _bytewax_line(result: BenchResult) -> str:
         f"bytewax {theirs.version}, the same agents: {theirs.payments_per_second:,.0f} payments/s, "
         f"{theirs.us_per_payment} us a payment (CPU: {theirs.cpu_us_per_payment}); "
         f"we do {theirs.ratio} times as many (CPU: {theirs.ratio_cpu})"
+    )
+
+
+def _messages_line(result: BenchResult) -> str:
+    figures = result.messages
+    return (
+        f"a pacs.008 of {figures.bytes_mean:,} bytes parsed, validated and made an event: "
+        f"{figures.ms_per_credit_transfer} ms (CPU: {figures.cpu_ms_per_credit_transfer})"
     )
 
 

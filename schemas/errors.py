@@ -24,7 +24,8 @@ class Fault:
     path: str
     """The field, from the outside in: ``transfer.amount.minor``; empty for the document itself."""
     rule: str
-    """What kind of fault it is, for programs: ``document``, ``missing``, ``unknown``, ``type`` or ``rule``."""
+    """What kind of fault it is, for programs: ``document``, ``missing``, ``unknown``, ``type`` or ``rule``; of an ISO
+    20022 message one of those in ``docs/iso20022.md``."""
     message: str
     """What is wrong, for people; on one line, and without the value of more than a few characters."""
 

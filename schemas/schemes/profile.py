@@ -5,7 +5,8 @@ A profile is part of the activated behaviour: two builds that differ in one are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -27,8 +28,22 @@ class SchemeProfile:
     """Whether a payment may wait for a review before it is submitted."""
     reference_length_max: int
     """Characters of the remittance information."""
+    target_us: int
+    """From acceptance to the execution that the scheme aims at."""
+    confirm_us_max: int
+    """From acceptance to the confirmation at the sending participant."""
+    outer_us_max: int
+    """From acceptance to when a sending participant without a confirmation makes its payer whole, and asks."""
+    recalls_max: int
+    """Recalls (camt.056) of one payment."""
+    verification_blocks: bool
+    """Whether a verification of payee that found no match may stop a payment: the payer is told, and decides."""
+    wire: str
+    """What the scheme's messages are on the wire."""
     reasons: ReasonCodes
     """What we say when we refuse a payment ourselves."""
+    messages: MessageRules
+    """What the scheme demands of a message beyond its schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +70,29 @@ class ReasonCodes:
     """The order breaks a rule of the scheme, or names an agent that is no participant."""
     too_many_open: str
     """The sender has as many payments open as we take: an error at the instructed agent, which is us."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRules:
+    """What a scheme demands of ISO 20022 messages beyond their schema.
+
+    A place is a message's family and the names of elements below the message's own element:
+    ``pacs.008/CdtTrfTxInf/PmtId/TxId``.
+    """
+
+    names: frozenset[str]
+    """The messages it knows."""
+    transactions_max: int
+    """Of one message."""
+    required: tuple[str, ...] = ()
+    """Places that must be there, wherever what is around them is there."""
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Place -> the texts that it may have; without any, it may not be there."""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """Place -> the expression that describes its text."""
+    own_reasons: Mapping[str, str] = field(default_factory=dict)
+    """ISO 20022's reason code -> the scheme's own, where it has its own; each stands for one only."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.own_reasons.values())) < len(self.own_reasons):
+            raise ValueError("two reason codes of ISO 20022 share one of the scheme's own")

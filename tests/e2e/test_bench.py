@@ -40,10 +40,12 @@ def test_it_prints_one_object_with_both_worlds_and_the_machine(printed: dict[str
         "million_over_ten_thousand_cpu",
         "resident_mib_max",
         "bytewax",
+        "iso20022",
         "machine",
     }
     assert (printed["authorise"]["accounts"], printed["authorise_million"]["accounts"]) == (200, 400)
     assert printed["authorise_million"]["claims"] == 500
+    assert printed["iso20022"]["ms_per_credit_transfer"] > 0
     assert {"cpu", "cores", "python", "compiled", "load_before"} <= printed["machine"].keys()
 
 

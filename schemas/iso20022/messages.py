@@ -1,0 +1,135 @@
+"""The messages in a document: bare, behind a business application header, or in envelopes of whatever make.
+
+A message is a ``Document`` in a namespace of ISO 20022, wherever it stands; so it does not matter what is around it,
+nor which prefixes are used.  Some clearing houses put a message into their own files without a ``Document``: then it is
+its one inner element, by its name (``FIToFICstmrCdtTrf``), that or what is in it being in the namespace, inside an
+element of a namespace of their own or deeper; right inside a root without one it is a message whose ``Document`` is
+misspelt.  And some queues carry a message as text inside an element, which is read as a document of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from schemas.errors import Fault
+from schemas.iso20022.document import parse
+from schemas.iso20022.errors import UnreadableDocumentError
+from schemas.iso20022.message_name import NAMESPACE_PREFIX, READ, MessageName
+from schemas.iso20022.simple_types import WHITESPACE
+from schemas.iso20022.tables import Structure, table_of
+from schemas.iso20022.walk import Content, path_of, walk
+from schemas.wording import shown
+
+_HEADER_FAMILY: Final = "head.001"
+_PAYLOADS_MAX: Final = 100
+"""Texts of one document that are read as documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was found, and what a walk over it gave."""
+
+    name: MessageName | None
+    """None if it says no name of a message."""
+    path: str
+    """Of its ``Document``, or of the element that stands for one."""
+    has_document: bool
+    content: Content
+    """Of the ``Document``; whole if there are no faults."""
+    faults: tuple[Fault, ...]
+
+
+def read_messages(data: bytes) -> tuple[Message, ...]:
+    """Return the messages in a document, at least one, or raise ``UnreadableDocumentError``."""
+    root = parse(data)
+    messages = tuple(_messages_below(root)) or tuple(_messages_in_texts(root))
+    if not messages:
+        raise UnreadableDocumentError(
+            f"holds no message of ISO 20022: its root is {shown(etree.QName(root).localname)}"
+        )
+    return messages
+
+
+def _messages_below(root: etree._Element) -> Iterator[Message]:
+    pending = [root]
+    header: MessageName | None = None
+    while pending:
+        element = pending.pop()
+        local_name = etree.QName(element).localname
+        if local_name == "Document":
+            yield _read(element, header)
+            header = None
+        elif local_name == "AppHdr":
+            header = _named_by(element)
+        else:
+            bare = _bare(element, local_name)
+            if bare is None:
+                pending.extend(reversed(element))
+            else:
+                yield bare
+
+
+def _messages_in_texts(root: etree._Element) -> Iterator[Message]:
+    texts = ((element.text or "").strip(WHITESPACE) for element in root.iter())
+    for text in islice((text for text in texts if text.startswith("<")), _PAYLOADS_MAX):
+        yield from _messages_below(parse(text.encode()))
+
+
+def _read(document: etree._Element, header: MessageName | None) -> Message:
+    namespace, path = etree.QName(document).namespace or "", path_of(document)
+    name = MessageName.in_text(namespace)
+    wrong = _cannot_read(name, namespace)
+    table = None if name is None or wrong else table_of(name)
+    if table is None:
+        wrong = wrong or f"no structure of {name} is known"
+        return Message(name, path, has_document=True, content={}, faults=(Fault(path, "message", wrong),))
+    reading = walk(document, table, table.document)
+    faults = reading.faults
+    if header is not None and header != name:
+        faults = (*faults, Fault(path, "header", f"is {name}, and its AppHdr says {header}"))
+    return Message(name, path, has_document=True, content=reading.content, faults=faults)
+
+
+def _cannot_read(name: MessageName | None, namespace: str) -> str | None:
+    if name is None or namespace != name.namespace:
+        return f"is in no namespace of ISO 20022, {NAMESPACE_PREFIX}..., but in {shown(namespace)}"
+    if name.family not in READ:
+        return f"is {name}, which is not read here"
+    return None
+
+
+def _named_by(header: etree._Element) -> MessageName | None:
+    """Return the message definition that a business application header names."""
+    named = MessageName.in_text(etree.QName(header).namespace or "")
+    if named is None or named.family != _HEADER_FAMILY:
+        return None
+    identifier = header.findtext(f"{{{named.namespace}}}MsgDefIdr", "")
+    return MessageName.in_text(identifier.strip(WHITESPACE))
+
+
+def _bare(element: etree._Element, local_name: str) -> Message | None:
+    """Return the message that is ``element`` without a ``Document`` around it, or None if it is something else."""
+    envelope = element.getparent()
+    if envelope is None:
+        return None
+    around = etree.QName(envelope).namespace or ""
+    if around.startswith(NAMESPACE_PREFIX) or (not around and envelope.getparent() is None):
+        return None
+    first = next(iter(element), None)
+    for candidate in (element,) if first is None else (element, first):
+        namespace = etree.QName(candidate).namespace or ""
+        name = MessageName.in_text(namespace)
+        if name is None or _cannot_read(name, namespace):
+            continue
+        table = table_of(name)
+        inner = None if table is None else next(iter(table.document.members.values()))
+        if table is not None and inner is not None and inner.name == local_name and isinstance(inner.kind, Structure):
+            reading = walk(element, table, inner.kind)
+            content: Content = {local_name: reading.content}
+            return Message(name, path_of(element), has_document=False, content=content, faults=reading.faults)
+    return None
