@@ -24,8 +24,8 @@ from tests.emulator.recorded import Books, Recorded
 
 SEED, SHARDS = 1, 2
 STAGES = (CONTROL_STAGE, AUTHORISE, SETTLE)
-SECONDS_MAX = 120.0
-_LOOK_SECONDS = 0.5
+SECONDS_MAX = 300.0
+_LOOK_SECONDS = 1.0
 
 
 class Scene:

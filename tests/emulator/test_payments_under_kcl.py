@@ -17,7 +17,7 @@ from tests.emulator.payments_under_test import STAGES, Scene
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.e2e, pytest.mark.slow]
 
-COUNT = 120
+COUNT = 80
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 
 
