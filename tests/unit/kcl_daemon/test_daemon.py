@@ -22,14 +22,14 @@ PATIENCE_SECONDS = 20.0
 @asynccontextmanager
 async def running(
     script: str, grace: float = PATIENCE_SECONDS, children: float = PATIENCE_SECONDS
-) -> AsyncIterator[tuple[Daemon, asyncio.Event]]:
-    """Run a daemon, and let it end."""
+) -> AsyncIterator[Daemon]:
+    """Run a daemon, and stop it in the end."""
     stop = asyncio.Event()
     backoff = Backoff(0.02, 0.02)
     daemon = Daemon("count", ("/bin/sh", "-c", script), SystemClock(), backoff, grace, children)
     task = asyncio.ensure_future(daemon.run(stop))
     try:
-        yield daemon, stop
+        yield daemon
     finally:
         stop.set()
         await asyncio.wait_for(task, PATIENCE_SECONDS)
@@ -43,7 +43,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def test_a_daemon_that_dies_is_started_anew_and_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with running("exit 7") as (daemon, _):
+        async with running("exit 7") as daemon:
             await until(lambda: daemon.restarts >= 3)
 
     asyncio.run(scenario())
@@ -52,7 +52,7 @@ def test_a_daemon_that_dies_is_started_anew_and_that_is_told(caplog: pytest.LogC
 
 def test_a_daemon_that_goes_on_dying_is_started_ever_later() -> None:
     async def scenario() -> None:
-        async with running("exit 1") as (daemon, _):
+        async with running("exit 1") as daemon:
             await until(lambda: daemon.restarts >= 3)
         assert daemon.backoff.failures == daemon.restarts
 
@@ -63,7 +63,7 @@ def test_a_daemon_that_ran_for_a_while_had_started_well(monkeypatch: pytest.Monk
     monkeypatch.setattr(daemons, "STEADY_SECONDS", 0.0)
 
     async def scenario() -> None:
-        async with running("exit 1") as (daemon, _):
+        async with running("exit 1") as daemon:
             await until(lambda: daemon.restarts >= 3)
         assert daemon.backoff.failures == 1
 
@@ -75,11 +75,9 @@ def test_sigterm_is_passed_on_once_and_the_daemon_gets_its_grace(tmp_path: Path)
 
     async def scenario() -> None:
         script = f"trap 'echo told >> {said}; sleep 0.3; echo done >> {said}; exit 143' TERM; echo up >> {said}; "
-        async with running(script + "while :; do sleep 0.05; done") as (daemon, stop):
+        async with running(script + "while :; do sleep 0.05; done") as daemon:
             await until(said.exists)
-            stop.set()
-            await until(lambda: daemon.pid is None)
-            assert not daemon.killed
+        assert not daemon.killed
 
     asyncio.run(scenario())
     assert said.read_text().split() == ["up", "told", "done"]
@@ -92,15 +90,13 @@ def test_a_daemon_that_does_not_end_in_its_grace_is_killed_with_all_that_it_star
 
     async def scenario() -> None:
         script = f"trap '' TERM; sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait; wait; sleep 600"
-        async with running(script, grace=0.1) as (daemon, stop):
+        async with running(script, grace=0.1) as daemon:
             await until(child.exists)
-            stop.set()
-            await until(lambda: daemon.pid is None)
-            assert daemon.killed
+        assert daemon.killed
+        await until(lambda: not runs(int(child.read_text())))
 
     asyncio.run(scenario())
     assert "killing what is left of the KCL daemon" in caplog.text
-    assert not runs(int(child.read_text()))
 
 
 def test_children_of_a_daemon_that_died_end_by_themselves_or_are_killed(tmp_path: Path) -> None:
@@ -108,13 +104,11 @@ def test_children_of_a_daemon_that_died_end_by_themselves_or_are_killed(tmp_path
 
     async def scenario() -> None:
         script = f"sleep 600 >/dev/null 2>&1 & echo $! > {child}.new; mv {child}.new {child}; exit 1"
-        async with running(script, children=0.2) as (daemon, _):
+        async with running(script, children=0.2) as daemon:
             await until(lambda: daemon.restarts >= 1)
-            first = int(child.read_text())
-            await until(lambda: not runs(first) or int(child.read_text()) != first)
+        await until(lambda: not runs(int(child.read_text())))
 
     asyncio.run(scenario())
-    assert not runs(int(child.read_text()))
 
 
 def test_what_a_daemon_and_its_children_say_becomes_one_log(caplog: pytest.LogCaptureFixture) -> None:
