@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries
+from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries, open_queries
 from agents.edge.projector_store import FILE as PROJECTOR_FILE
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
@@ -251,7 +251,7 @@ class Demo:
         folder = self._plan.folder / "projector"
         if not (folder / PROJECTOR_FILE).exists():
             return None
-        queries = ProjectorQueries(folder)
+        queries = open_queries(folder)
         if queries.are_possible():
             return queries
         queries.close()

@@ -19,6 +19,7 @@ from agents.cli.bench import bench
 from agents.cli.demo import demo
 from agents.cli.generate import generate
 from agents.cli.simulate import simulate
+from agents.cli.status import status
 from agents.cli.worker import worker
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command()(bench)
 app.command()(demo)
 app.command()(generate)
 app.command()(simulate)
+app.command()(status)
 app.command()(worker)
 
 
