@@ -3,8 +3,9 @@
     generator -> payments -> clearing -> outbound -> participants
                                       -> outcomes -> projector, RTGS
 
-Everything is in one folder.  A run that was interrupted - or whose processes were all killed - goes on when it is
-started again with the same folder; its payments are those of its seed, submitted up to the same number.
+What the run keeps is in one folder, what it stands on is its site's.  On the embedded log a run that was interrupted -
+or whose processes were all killed - goes on when it is started again with the same folder; its payments are those of
+its seed, submitted up to the same number.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries, open_queries
-from agents.edge.projector_store import FILE as PROJECTOR_FILE
+from agents.edge.projector_queries import Counts, Limbo, Net
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
@@ -26,13 +26,10 @@ from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies
 from demo.observer import DECISION, SETTLED, Observer
 from demo.report import CyclePosition, Report
-from pipeline.ports import Clock, Manifest
-from pipeline.state.snapshots import FolderSnapshots
-from pipeline.stream_logs.local import LocalLog
+from demo.site import EmbeddedSite, Site
+from pipeline.ports import Clock, Log, Manifest
 from replay.verify import ShardVerdict, verify_stage
 
-DRAIN_SECONDS_MAX = 120.0
-"""From the last submission until everything has an outcome: the longest answer deadline is 15 s, and a cycle."""
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
 RECENT_SECONDS = 5.0
@@ -63,7 +60,7 @@ class Plan:
 
     @property
     def log_folder(self) -> Path:
-        """Where the log is."""
+        """Where the log is, if it is the embedded one."""
         return self.folder / "log"
 
 
@@ -85,24 +82,28 @@ class Progress:
 class Demo:
     """One run."""
 
-    def __init__(self, plan: Plan, clock: Clock, show: Callable[[Progress], None]) -> None:
+    def __init__(self, plan: Plan, clock: Clock, show: Callable[[Progress], None], site: Site | None = None) -> None:
+        """Run ``plan`` at ``site``; on the embedded log if no other is given."""
         self._plan = plan
         self._clock = clock
         self._show = show
+        self._site = site or EmbeddedSite(plan.folder, clock)
         self._started_us = clock.now_us()
         for folder in ("processes", "observer"):
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
-        self._ports = {name: free_port() for name in WORKERS}
-        self.fleet = Fleet(_members(plan, self._ports))
+        self.ports = {name: free_port() for name in WORKERS}
+        """Where each worker shows its health."""
+        self.fleet = Fleet(_members(plan, self._site, self.ports))
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
         async with hold(self._plan.folder, self._clock) as lock:
-            self.fleet.inherited = (lock,)
-            return await self._run()
+            self.fleet.inherited = self._site.services.inherited = (lock,)
+            async with self._site.prepared():
+                return await self._run()
 
     async def _run(self) -> Report:
-        log = LocalLog(self._plan.log_folder, self._clock)
+        log = self._site.open_log()
         observer = Observer(log, self._clock, self._plan.folder / "observer")
         try:
             await self._create_streams(log)
@@ -112,13 +113,13 @@ class Demo:
             while await observer.look():
                 pass
             verdicts = await self._verify(log, observer)
-            return self._report(observer, verdicts)
+            return await self._report(observer, verdicts)
         finally:
             self.fleet.kill_all()
             observer.close()
             log.close()
 
-    async def _create_streams(self, log: LocalLog) -> None:
+    async def _create_streams(self, log: Log) -> None:
         for stream in ALL_STREAMS:
             await log.create_stream(stream, 1 if stream == CONTROL else self._plan.shards)
 
@@ -134,45 +135,42 @@ class Demo:
             if now_us - checked_us < CHECK_SECONDS * 1_000_000:
                 continue
             checked_us = now_us
+            self._site.services.look_after()
             self.fleet.look_after()
             submitted_all = self.fleet.member("generator").done
             await self._tell(observer, "draining" if submitted_all else "submitting")
             if not submitted_all:
                 continue
-            if self._is_drained(observer):
+            if await self._is_drained(observer):
                 return
-            drain_until_us = drain_until_us or now_us + int(DRAIN_SECONDS_MAX * 1_000_000)
+            drain_until_us = drain_until_us or now_us + int(self._site.drain_seconds_max * 1_000_000)
             if now_us > drain_until_us:
-                raise DrainError(self._what_is_missing(observer))
+                raise DrainError(await self._what_is_missing(observer))
 
-    def _is_drained(self, observer: Observer) -> bool:
+    async def _is_drained(self, observer: Observer) -> bool:
         """Say whether every record has its outcome, and every settled payment is in the nets of its cycle."""
-        queries = self._queries()
-        if queries is None:
-            return False
-        try:
+        async with self._site.books() as queries:
+            if queries is None:
+                return False
             counts = queries.counts()
             if counts.submitted != observer.submitted or counts.in_flight != 0:
                 return False
             return _without_zeros(queries.nets()) == _without_zeros(queries.expected_nets())
-        finally:
-            queries.close()
 
-    def _what_is_missing(self, observer: Observer) -> str:
-        queries = self._queries()
-        if queries is None:
-            return "the projector has written nothing"
-        counts = queries.counts()
-        told, expected = _without_zeros(queries.nets()), _without_zeros(queries.expected_nets())
-        queries.close()
+    async def _what_is_missing(self, observer: Observer) -> str:
+        async with self._site.books() as queries:
+            if queries is None:
+                return "the projector has written nothing"
+            counts = queries.counts()
+            told, expected = _without_zeros(queries.nets()), _without_zeros(queries.expected_nets())
         differing = sorted(set(told.items()) ^ set(expected.items()))
         return (
-            f"not drained {DRAIN_SECONDS_MAX:.0f} s after the last submission: "
+            f"not drained {self._site.drain_seconds_max:.0f} s after the last submission: "
             f"{observer.submitted} submitted, {counts}, "
             f"{len(differing)} nets that differ from their payments', first: {differing[:4]}"
         )
 
-    async def _stop(self, log: LocalLog) -> None:
+    async def _stop(self, log: Log) -> None:
         """Stop every process in order; a worker that is killed meanwhile is started again: it owes its snapshots."""
         for member in reversed(self.fleet.members):
             stopped = False
@@ -181,23 +179,25 @@ class Demo:
                     await self._let_catch_up(member, log)
                 stopped = self.fleet.stop(member) or member.name not in WORKERS
 
-    async def _let_catch_up(self, worker: Member, log: LocalLog) -> None:
-        """Return when ``worker`` has all its shards and is behind in none: it may have been killed just now."""
-        shards = sum([len(await log.shards(stage.source_stream)) for stage in WORKERS[worker.name]])
-        until_us = self._clock.now_us() + round(DRAIN_SECONDS_MAX * 1_000_000)
+    async def _let_catch_up(self, worker: Member, log: Log) -> None:
+        """Return when ``worker`` has all open shards and is behind in none: it may have been killed just now."""
+        listed = [shard for stage in WORKERS[worker.name] for shard in await log.shards(stage.source_stream)]
+        shards = sum(not shard.closed for shard in listed)
+        until_us = self._clock.now_us() + round(self._site.drain_seconds_max * 1_000_000)
         while self._clock.now_us() < until_us:
             self.fleet.revive(worker)
-            lags = await asyncio.to_thread(ask, self._ports[worker.name])
+            lags = await asyncio.to_thread(ask, self.ports[worker.name])
             if len(lags) == shards and not any(lag.lag_records for lag in lags):
                 return
             await self._clock.sleep(LOOK_SECONDS)
-        raise DrainError(f"{worker.name} has not caught up in {DRAIN_SECONDS_MAX:.0f} s:\n{worker.last_words()}")
+        message = f"{worker.name} has not caught up in {self._site.drain_seconds_max:.0f} s"
+        raise DrainError(f"{message}:\n{worker.last_words()}")
 
-    async def _verify(self, log: LocalLog, observer: Observer) -> list[ShardVerdict]:
+    async def _verify(self, log: Log, observer: Observer) -> list[ShardVerdict]:
         """Replay every stage from its recorded stream, and compare with the snapshots that the workers left."""
         verdicts: list[ShardVerdict] = []
         for worker, stages in WORKERS.items():
-            snapshots = FolderSnapshots(self._plan.folder / worker / "snapshots")
+            snapshots = self._site.snapshots(worker)
             for stage in stages:
                 await self._tell(observer, f"replaying {stage.name}")
                 live: list[Manifest] = []
@@ -209,13 +209,12 @@ class Demo:
                 verdicts += await verify_stage(stage, log, live)
         return verdicts
 
-    def _report(self, observer: Observer, verdicts: Sequence[ShardVerdict]) -> Report:
-        queries = self._queries()
-        if queries is None:
-            raise DrainError("the projector has written nothing")
-        counts = queries.counts()
-        nets, expected, limbo = queries.nets(), queries.expected_nets(), queries.limbo()
-        queries.close()
+    async def _report(self, observer: Observer, verdicts: Sequence[ShardVerdict]) -> Report:
+        async with self._site.books() as queries:
+            if queries is None:
+                raise DrainError("the projector has written nothing")
+            counts = queries.counts()
+            nets, expected, limbo = queries.nets(), queries.expected_nets(), queries.limbo()
         decision, settled = observer.latencies(DECISION), observer.latencies(SETTLED)
         seconds = observer.seconds_of_submissions
         return Report(
@@ -236,51 +235,42 @@ class Demo:
         )
 
     async def _tell(self, observer: Observer, phase: str) -> None:
-        queries = self._queries()
-        if queries is None:
-            return
-        counts, limbo = queries.counts(), queries.limbo()
-        queries.close()
+        async with self._site.books() as queries:
+            if queries is None:
+                return
+            counts, limbo = queries.counts(), queries.limbo()
         since_us = self._clock.now_us() - int(RECENT_SECONDS * 1_000_000)
         decision, settled = observer.latencies(DECISION, since_us), observer.latencies(SETTLED, since_us)
-        lags = [lag for port in self._ports.values() for lag in await asyncio.to_thread(ask, port)]
+        lags = [lag for port in self.ports.values() for lag in await asyncio.to_thread(ask, port)]
         restarts = sum(member.restarts for member in self.fleet.members)
         self._show(Progress(self._seconds(), counts, limbo, decision, settled, sorted(lags), restarts, phase))
-
-    def _queries(self) -> ProjectorQueries | None:
-        folder = self._plan.folder / "projector"
-        if not (folder / PROJECTOR_FILE).exists():
-            return None
-        queries = open_queries(folder)
-        if queries.are_possible():
-            return queries
-        queries.close()
-        return None
 
     def _seconds(self) -> float:
         return (self._clock.now_us() - self._started_us) / 1_000_000
 
 
-def _members(plan: Plan, ports: Mapping[str, int]) -> list[Member]:
+def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
     """Return the processes: those that read first."""
-    log = ("--log", f"local:{plan.log_folder}")
     folder = plan.folder
 
-    def member(name: str, *arguments: str, ends_by_itself: bool = False) -> Member:
-        data = ("--data", str(folder / name))
-        return Member(name, (*arguments, *log, *data), folder / "processes" / f"{name}.log", ends_by_itself)
+    def member(name: str, *arguments: str, log: str = site.log_name, ends_by_itself: bool = False) -> Member:
+        where = ("--log", log, "--data", str(folder / name))
+        log_file = folder / "processes" / f"{name}.log"
+        return Member(name, (*arguments, *where), log_file, ends_by_itself, environment=site.environment)
 
     def worker(name: str) -> Member:
         stages = chain.from_iterable(("--stage", stage.name) for stage in WORKERS[name])
-        running = member(name, "agents.cli", "worker", *stages)
-        running.settings = {"PAYMENTS_OBSERVE_PORT": str(ports[name])}
+        running = member(name, "agents.cli", "worker", *stages, log=site.worker_log_name)
+        running.settings = {**site.worker_settings, "PAYMENTS_OBSERVE_PORT": str(ports[name])}
+        running.stop_seconds_max = site.worker_stop_seconds_max
         return running
 
     seed = ("--seed", str(plan.seed))
     pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count))
     cycles = ("--cycle-seconds", str(plan.cycle_seconds))
+    tables = ("--tables", site.projector_tables) if site.projector_tables else ()
     return [
-        member("projector", "agents.edge.projector"),
+        member("projector", "agents.edge.projector", *tables),
         member("rtgs", "agents.edge.rtgs"),
         worker("settle"),
         worker("authorise"),
@@ -293,6 +283,6 @@ def _without_zeros(nets: Sequence[Net]) -> dict[tuple[int, str], int]:
     return {(net.cycle, net.account): net.net_minor for net in nets if net.net_minor}
 
 
-def run_demo(plan: Plan, clock: Clock, show: Callable[[Progress], None]) -> Report:
+def run_demo(plan: Plan, clock: Clock, show: Callable[[Progress], None], site: Site | None = None) -> Report:
     """Run the demo to its end."""
-    return asyncio.run(Demo(plan, clock, show).run())
+    return asyncio.run(Demo(plan, clock, show, site).run())

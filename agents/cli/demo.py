@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Place(StrEnum):
+    """Where a demo can take place."""
+
+    EMBEDDED = "embedded"
+    KINESIS = "kinesis"
 
 
 def demo(
@@ -13,6 +21,9 @@ def demo(
     tps: Annotated[float, typer.Option(min=0.1, help="Payments submitted a second.")] = 500.0,
     shards: Annotated[int, typer.Option(min=1, max=64, help="Shards of each stream.")] = 4,
     seed: Annotated[int, typer.Option(help="The payments and the participants' answers are functions of it.")] = 1,
+    on: Annotated[
+        Place, typer.Option(help="The embedded log; or emulators of Kinesis, DynamoDB and S3, with workers run by KCL.")
+    ] = Place.EMBEDDED,
     data: Annotated[
         Path | None, typer.Option(help="Keep the run here; an interrupted one goes on. Default: a temporary folder.")
     ] = None,
@@ -24,6 +35,9 @@ def demo(
     Kill any of its processes (kill -9): it is started again, and nothing is lost or moved twice. Ends with 0 if every
     record is accounted for, money is conserved and the replay equals the live run; with 1 if not; with 3 if it could
     not be run to its end.
+
+    --on kinesis needs Java 17 and Node.js; `make demo-kinesis` fetches the rest. Its emulators keep everything in
+    memory, so a run on them that is interrupted cannot go on.
     """
     import json as json_format
     from tempfile import TemporaryDirectory
@@ -35,6 +49,9 @@ def demo(
     from demo.html import write_page
     from demo.live import LiveView, print_report
     from demo.run import DrainError, Plan, run_demo
+    from demo.site import EmbeddedSite
+    from demo.stack.needed import NotInstalledError
+    from demo.stack.site import KinesisSite
     from pipeline.system_clock import SystemClock
 
     console = Console(stderr=True)
@@ -43,10 +60,12 @@ def demo(
         console.print(
             f"{plan.count:,} payments at {tps:,.0f}/s over {shards} shards, in {plan.folder}", highlight=False
         )
+        clock = SystemClock()
         try:
+            site = KinesisSite(plan.folder, clock) if on is Place.KINESIS else EmbeddedSite(plan.folder, clock)
             with LiveView(console) as view:
-                result = run_demo(plan, SystemClock(), view.show)
-        except (DrainError, FolderInUseError, MemberFailedError) as failure:
+                result = run_demo(plan, clock, view.show, site)
+        except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError) as failure:
             console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False)
             raise typer.Exit(3) from None
     print_report(result, console)

@@ -1,0 +1,100 @@
+"""A run on Kinesis: KCL's daemons run the workers, snapshots are in S3, and the projector writes to DynamoDB."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agents.edge.dynamo_copy import copied_queries
+from agents.edge.dynamo_tables import DynamoTables
+from agents.edge.projector_queries import ProjectorQueries
+from demo.fleet import Fleet
+from demo.stack import needed
+from demo.stack.emulators import REGION, Emulators
+from pipeline.ports import Clock, SnapshotStore
+from pipeline.settings import KclSettings, KinesisSettings
+from pipeline.state.s3_snapshots import S3Snapshots
+from pipeline.stream_logs.kinesis import KinesisLog
+from pipeline.stream_logs.kinesis_client import config
+from pipeline.stream_logs.naming import OpenLog
+
+BUCKET, PREFIX, TABLE = "payments", "snapshots", "payments-projector"
+LOG_NAME = f"kinesis:{REGION}"
+READS_PER_SECOND = 10.0
+"""Of a shard, by who watches the run; the emulator counts no reads."""
+COPY_PAUSE_SHARE, COPY_PAUSE_SECONDS_MIN = 4.0, 2.0
+"""Between two copies of the projector's table: so many times what a copy took, and at least so long."""
+_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Three daemons share two cores with all the rest: they are to start soon rather than run fast."""
+
+
+class KinesisSite:
+    """Emulators, and what runs on them."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        """Raise ``NotInstalledError`` if anything is missing for it."""
+        needed.check()
+        self._clock = clock
+        self.emulators = Emulators(folder / "services")
+        self.log_name = LOG_NAME
+        self.worker_log_name = f"kcl:{REGION}"
+        self.environment: Mapping[str, str] = self.emulators.environment()
+        self.worker_settings: Mapping[str, str] = {
+            "JAVA_TOOL_OPTIONS": _QUICK_JAVA,
+            "PAYMENTS_KCL_RETRIEVAL": "polling",
+            "PAYMENTS_KCL_HEAP_MIB": "256",
+            "PAYMENTS_STATE_SNAPSHOTS": f"s3://{BUCKET}/{PREFIX}",
+            "PAYMENTS_WORKER_SNAPSHOT_SECONDS": "20",
+        }
+        self.projector_tables: str | None = f"dynamodb:{TABLE}"
+        self.worker_stop_seconds_max = KclSettings().grace_ms / 1000 + 30.0
+        self.drain_seconds_max = 300.0
+        self.services = Fleet([*self.emulators.members])
+        self._copy: ProjectorQueries | None = None
+
+    def open_log(self) -> OpenLog:
+        """Open the log on the emulator."""
+        client = self.emulators.client("kinesis", config())
+        return KinesisLog(client, self._clock, LOG_NAME, KinesisSettings(reads_per_second_max=READS_PER_SECOND))
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """Have the emulators running, with a bucket and a table."""
+        self.services.start()
+        try:
+            await self.emulators.until_ready(self._clock)
+            await asyncio.to_thread(self._make_bucket)
+            tables = DynamoTables(self.emulators.client("dynamodb", DynamoTables.config()), TABLE)
+            await asyncio.to_thread(tables.create)
+            copying = asyncio.create_task(self._keep_copying(tables))
+            try:
+                yield
+            finally:
+                copying.cancel()
+                tables.close()
+        finally:
+            self.services.kill_all()
+
+    def snapshots(self, worker: str) -> SnapshotStore:
+        """Return the bucket, where a shard's snapshots are the same whoever owned it."""
+        return S3Snapshots(self.emulators.client("s3"), BUCKET, PREFIX, self._clock)
+
+    @asynccontextmanager
+    async def books(self) -> AsyncIterator[ProjectorQueries | None]:
+        """Give the copy that was made last."""
+        yield self._copy
+
+    def _make_bucket(self) -> None:
+        self.emulators.client("s3").create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+
+    async def _keep_copying(self, tables: DynamoTables) -> None:
+        """Copy the projector's table again and again, with pauses that leave the machine to the run."""
+        while True:
+            begun_us = self._clock.now_us()
+            self._copy = await asyncio.to_thread(copied_queries, tables)
+            took = (self._clock.now_us() - begun_us) / 1_000_000
+            await self._clock.sleep(max(COPY_PAUSE_SECONDS_MIN, COPY_PAUSE_SHARE * took))
