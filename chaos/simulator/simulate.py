@@ -21,11 +21,13 @@ from typing import Any, Final
 from agents.streams import ALL_STREAMS
 from chaos.auditor.audit import problems_of_recording
 from chaos.auditor.invariants import Breach, Invariant, Problem
+from chaos.auditor.participants import Participants
 from chaos.auditor.replay import Live, Replay
 from chaos.simulator.faults import Fault, Recovery
 from chaos.simulator.owner import Engine
 from chaos.simulator.world import World
 from chaos.virtual_time import SECOND_US, START_US
+from chaos.workload import listings
 from pipeline.ports import Record, ShardDescription
 
 ENGINE: Final = Engine()
@@ -98,7 +100,8 @@ def simulate(
 
 def _audit(world: World, scratch: Path) -> Iterator[Problem]:
     edges, archive = world.edges, _Archive(world)
-    yield from problems_of_recording(archive, edges.workload.orders, list(edges.sent), edges.garbage)
+    participants = Participants.of(listings())
+    yield from problems_of_recording(archive, edges.workload.orders, list(edges.sent), edges.garbage, participants)
     current = world.fleet.current()
     for name, stage in world.builds.new.items():
         live = {
