@@ -89,11 +89,16 @@ async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log.close()
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    options = edge_arguments("Keep tables of what became of every payment.")
+    options.add_argument("--tables", metavar=FORMS, help="where to keep them (default: SQLite in --data)")
+    return options
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the projector; return the exit code."""
-    parser = edge_arguments("Keep tables of what became of every payment.")
-    parser.add_argument("--tables", metavar=FORMS, help="where to keep them (default: SQLite in --data)")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     return run_process(lambda clock, stop: _main(clock, stop, options))
 
 
