@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test test-kinesis test-kcl lint bench compiled interpreted emulators kcl clean help
+.PHONY: demo demo-kinesis stack test test-kinesis test-kcl lint bench compiled interpreted emulators kcl clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -16,6 +16,12 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
+
+demo-kinesis: $(INSTALLED) emulators .cache/kcl/.installed  ## the same on emulators of Kinesis, DynamoDB and S3, under KCL; needs Java and Node.js
+	.venv/bin/payments demo --on kinesis --seconds 60 --tps 300 --shards 2
+
+stack: $(INSTALLED) emulators .cache/kcl/.installed  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
+	.venv/bin/payments stack
 
 test: interpreted lint  ## lint, then every test that needs nothing but Python, on the source itself
 	.venv/bin/pytest
@@ -53,7 +59,7 @@ clean: interpreted  ## remove what was built, the environment too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 .cache/emulators/.installed: demo/stack/package.json demo/stack/package-lock.json
 	mkdir -p $(@D)

@@ -43,7 +43,6 @@ class Member:
     program: Sequence[str] = (sys.executable, "-m")
     is_vital: bool = False
     """What it holds ends with it: it is never started again."""
-    works_in: Path | None = None
     stop_seconds_max: float = STOP_SECONDS_MAX
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
@@ -56,7 +55,6 @@ class Member:
                 pass_fds=inherited,
                 stdin=subprocess.PIPE,  # it is closed when we die, wherever the kernel tells our children nothing
                 env={**self.environment, **self.settings},
-                cwd=self.works_in,
                 stdout=log,
                 stderr=log,
                 preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
@@ -91,10 +89,11 @@ class Fleet:
     inherited: Sequence[int] = ()
     """Open files that every process gets."""
 
-    def start(self) -> None:
-        """Start every member."""
+    def start(self, but: Member | None = None) -> None:
+        """Start every member, but for one that is to start later."""
         for member in self.members:
-            member.start(self.inherited)
+            if member is not but:
+                member.start(self.inherited)
 
     def look_after(self) -> None:
         """Start again whoever was killed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from demo.report import OUTCOMES, Report
 from demo.run import Progress
+from demo.stack.chaos import ChaosResult
 
 
 class LiveView:
@@ -58,6 +59,17 @@ def print_report(report: Report, console: Console) -> None:
     console.print(
         f"{report.tps:.0f} payments/s submitted; {report.seconds:.0f} s in all; restarts: {restarts or 'none'}"
     )
+
+
+def print_chaos(result: ChaosResult, faults: Mapping[str, int], console: Console, shown: int = 20) -> None:
+    """Print what was done to a run, and what the auditor says of it."""
+    killed = ", ".join(f"{kind} {times}" for kind, times in sorted(result.killed.items()))
+    console.print(f"kill -9: {killed or 'none'}; {'; '.join(result.resharded) or 'nothing split or merged'}")
+    console.print("between the processes and Kinesis: " + ", ".join(f"{what} {n:,}" for what, n in faults.items()))
+    for problem in result.problems[:shown]:
+        console.print(f"{problem.invariant.value}: {problem.text}", markup=False, style="red")
+    said = f"the auditor: {result.audited:,} orders, {result.lost} lost, {result.twice} twice, "
+    _say(console, not result.problems, f"{said}{len(result.problems)} problems in all")
 
 
 def _progress(progress: Progress) -> RenderableType:

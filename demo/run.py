@@ -11,10 +11,12 @@ its seed, submitted up to the same number.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from agents.edge.projector_queries import Counts, Limbo, Net
 from agents.streams import ALL_STREAMS, CONTROL
@@ -28,14 +30,21 @@ from demo.observer import DECISION, SETTLED, Observer
 from demo.report import CyclePosition, Report
 from demo.site import EmbeddedSite, Site
 from pipeline.ports import Clock, Log, Manifest
+from pipeline.stream_logs.naming import OpenLog
 from replay.verify import ShardVerdict, verify_stage
 
+START_SECONDS_MAX = 120.0
+"""Until all shards have owners."""
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
 RECENT_SECONDS = 5.0
 """What the latencies of the live view look back on."""
 WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
 """The worker processes, and the stages that each runs."""
+
+
+class StartError(Exception):
+    """Shards were without owners when the time to start was over."""
 
 
 class DrainError(Exception):
@@ -79,15 +88,33 @@ class Progress:
     phase: str
 
 
+class Disturbance(Protocol):
+    """What is done to a run from outside, and said of it by somebody else."""
+
+    async def disturb(self, fleet: Fleet, ports: Mapping[str, int], log: Log) -> None:
+        """Disturb the processes, whose workers show their health on ``ports``, or the log, until cancelled."""
+
+    async def judge(self, log: Log) -> None:
+        """Look at the log when every process has stopped."""
+
+
 class Demo:
     """One run."""
 
-    def __init__(self, plan: Plan, clock: Clock, show: Callable[[Progress], None], site: Site | None = None) -> None:
-        """Run ``plan`` at ``site``; on the embedded log if no other is given."""
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        show: Callable[[Progress], None],
+        site: Site | None = None,
+        disturbance: Disturbance | None = None,
+    ) -> None:
+        """Run ``plan`` at ``site``, on the embedded log if no other is given, and let nothing disturb it if none is."""
         self._plan = plan
         self._clock = clock
         self._show = show
         self._site = site or EmbeddedSite(plan.folder, clock)
+        self._disturbance = disturbance
         self._started_us = clock.now_us()
         for folder in ("processes", "observer"):
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
@@ -97,40 +124,82 @@ class Demo:
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
+        async with self.running() as log:
+            observer = Observer(log, self._clock, self._plan.folder / "observer")
+            try:
+                return await self._prove(log, observer)
+            finally:
+                observer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[OpenLog]:
+        """Have everything running, and give the log; in the end whatever still runs is killed."""
         async with hold(self._plan.folder, self._clock) as lock:
             self.fleet.inherited = self._site.services.inherited = (lock,)
             async with self._site.prepared():
-                return await self._run()
+                log = self._site.open_log()
+                try:
+                    await self._create_streams(log)
+                    await self._start(log)
+                    yield log
+                finally:
+                    self.fleet.kill_all()
+                    log.close()
 
-    async def _run(self) -> Report:
-        log = self._site.open_log()
-        observer = Observer(log, self._clock, self._plan.folder / "observer")
-        try:
-            await self._create_streams(log)
-            self.fleet.start()
+    async def _prove(self, log: Log, observer: Observer) -> Report:
+        if self._disturbance is None:
             await self._watch(observer)
-            await self._stop(log)
-            while await observer.look():
-                pass
-            verdicts = await self._verify(log, observer)
-            return await self._report(observer, verdicts)
-        finally:
-            self.fleet.kill_all()
-            observer.close()
-            log.close()
+        else:
+            await self._watch_disturbed(observer, log, self._disturbance)
+        await self._stop(log)
+        while await observer.look():
+            pass
+        verdicts = await self._verify(log, observer)
+        if self._disturbance is not None:
+            await self._tell(observer, "auditing")
+            await self._disturbance.judge(log)
+        return await self._report(observer, verdicts)
 
     async def _create_streams(self, log: Log) -> None:
         for stream in ALL_STREAMS:
             await log.create_stream(stream, 1 if stream == CONTROL else self._plan.shards)
+
+    async def _start(self, log: Log) -> None:
+        """Start every process; the generator when all shards have their owners, since orders do not wait for long."""
+        generator = self.fleet.member("generator")
+        self.fleet.start(but=generator)
+        until_us = self._until_us(START_SECONDS_MAX)
+        for name in WORKERS:
+            while not await self._owned(self.fleet.member(name), log):
+                self.fleet.look_after()
+                if self._clock.now_us() > until_us:
+                    words = self.fleet.member(name).last_words()
+                    raise StartError(f"{name} does not own its shards after {START_SECONDS_MAX:.0f} s:\n{words}")
+                await self._clock.sleep(LOOK_SECONDS)
+        generator.start(self.fleet.inherited)
+
+    async def _owned(self, worker: Member, log: Log) -> list[ShardLag]:
+        """Return the shards of ``worker``, if these are all that are open."""
+        listed = [shard for stage in WORKERS[worker.name] for shard in await log.shards(stage.source_stream)]
+        lags = await asyncio.to_thread(ask, self.ports[worker.name])
+        return lags if len(lags) == sum(not shard.closed for shard in listed) else []
+
+    def _until_us(self, seconds: float) -> int:
+        return self._clock.now_us() + round(seconds * 1_000_000)
+
+    async def _watch_disturbed(self, observer: Observer, log: Log, disturbance: Disturbance) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            disturbing = tasks.create_task(disturbance.disturb(self.fleet, self.ports, log))
+            await self._watch(observer)
+            disturbing.cancel()
 
     async def _watch(self, observer: Observer) -> None:
         """Look at the streams and after the processes until everything is accounted for."""
         checked_us = 0
         drain_until_us = None
         while True:
-            while await observer.look():
-                pass
-            await self._clock.sleep(LOOK_SECONDS)
+            if not await observer.look():
+                await self._clock.sleep(LOOK_SECONDS)
             now_us = self._clock.now_us()
             if now_us - checked_us < CHECK_SECONDS * 1_000_000:
                 continue
@@ -143,7 +212,7 @@ class Demo:
                 continue
             if await self._is_drained(observer):
                 return
-            drain_until_us = drain_until_us or now_us + int(self._site.drain_seconds_max * 1_000_000)
+            drain_until_us = drain_until_us or self._until_us(self._site.drain_seconds_max)
             if now_us > drain_until_us:
                 raise DrainError(await self._what_is_missing(observer))
 
@@ -181,13 +250,11 @@ class Demo:
 
     async def _let_catch_up(self, worker: Member, log: Log) -> None:
         """Return when ``worker`` has all open shards and is behind in none: it may have been killed just now."""
-        listed = [shard for stage in WORKERS[worker.name] for shard in await log.shards(stage.source_stream)]
-        shards = sum(not shard.closed for shard in listed)
-        until_us = self._clock.now_us() + round(self._site.drain_seconds_max * 1_000_000)
+        until_us = self._until_us(self._site.drain_seconds_max)
         while self._clock.now_us() < until_us:
             self.fleet.revive(worker)
-            lags = await asyncio.to_thread(ask, self.ports[worker.name])
-            if len(lags) == shards and not any(lag.lag_records for lag in lags):
+            lags = await self._owned(worker, log)
+            if lags and not any(lag.lag_records for lag in lags):
                 return
             await self._clock.sleep(LOOK_SECONDS)
         message = f"{worker.name} has not caught up in {self._site.drain_seconds_max:.0f} s"
@@ -238,7 +305,7 @@ class Demo:
         async with self._site.books() as queries:
             if queries is None:
                 return
-            counts, limbo = queries.counts(), queries.limbo()
+            counts, limbo = queries.counts()._replace(submitted=observer.submitted), queries.limbo()
         since_us = self._clock.now_us() - int(RECENT_SECONDS * 1_000_000)
         decision, settled = observer.latencies(DECISION, since_us), observer.latencies(SETTLED, since_us)
         lags = [lag for port in self.ports.values() for lag in await asyncio.to_thread(ask, port)]
@@ -283,6 +350,12 @@ def _without_zeros(nets: Sequence[Net]) -> dict[tuple[int, str], int]:
     return {(net.cycle, net.account): net.net_minor for net in nets if net.net_minor}
 
 
-def run_demo(plan: Plan, clock: Clock, show: Callable[[Progress], None], site: Site | None = None) -> Report:
+def run_demo(
+    plan: Plan,
+    clock: Clock,
+    show: Callable[[Progress], None],
+    site: Site | None = None,
+    disturbance: Disturbance | None = None,
+) -> Report:
     """Run the demo to its end."""
-    return asyncio.run(Demo(plan, clock, show, site).run())
+    return asyncio.run(Demo(plan, clock, show, site, disturbance).run())

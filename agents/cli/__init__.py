@@ -16,9 +16,11 @@ from __future__ import annotations
 import typer
 
 from agents.cli.bench import bench
+from agents.cli.chaos import chaos
 from agents.cli.demo import demo
 from agents.cli.generate import generate
 from agents.cli.simulate import simulate
+from agents.cli.stack import stack
 from agents.cli.status import status
 from agents.cli.worker import worker
 
@@ -29,9 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(bench)
+app.command()(chaos)
 app.command()(demo)
 app.command()(generate)
 app.command()(simulate)
+app.command()(stack)
 app.command()(status)
 app.command()(worker)
 

@@ -48,14 +48,15 @@ def demo(
     from demo.folder import FolderInUseError
     from demo.html import write_page
     from demo.live import LiveView, print_report
-    from demo.run import DrainError, Plan, run_demo
+    from demo.run import DrainError, Plan, StartError, run_demo
     from demo.site import EmbeddedSite
     from demo.stack.needed import NotInstalledError
     from demo.stack.site import KinesisSite
+    from demo.stopping import stopped_by_sigterm
     from pipeline.system_clock import SystemClock
 
     console = Console(stderr=True)
-    with TemporaryDirectory(prefix="payments-demo-") as temporary:
+    with stopped_by_sigterm(), TemporaryDirectory(prefix="payments-demo-") as temporary:
         plan = Plan(data or Path(temporary), seconds, tps, shards, seed)
         console.print(
             f"{plan.count:,} payments at {tps:,.0f}/s over {shards} shards, in {plan.folder}", highlight=False
@@ -65,7 +66,7 @@ def demo(
             site = KinesisSite(plan.folder, clock) if on is Place.KINESIS else EmbeddedSite(plan.folder, clock)
             with LiveView(console) as view:
                 result = run_demo(plan, clock, view.show, site)
-        except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError) as failure:
+        except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError, StartError) as failure:
             console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False)
             raise typer.Exit(3) from None
     print_report(result, console)

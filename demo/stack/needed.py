@@ -28,7 +28,7 @@ def check() -> None:
 def _missing() -> Iterator[str]:
     if shutil.which("node") is None:
         yield "no 'node' on the PATH: install Node.js 20 or later, with npm"
-    for package in ("kinesis-local", "dynalite"):
+    for package in ("kinesalite", "dynalite"):
         if not (EMULATORS / package).is_dir():
             yield f"no {package} in {EMULATORS}: run make emulators"
     if importlib.util.find_spec("moto") is None:

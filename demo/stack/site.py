@@ -13,6 +13,8 @@ from agents.edge.projector_queries import ProjectorQueries
 from demo.fleet import Fleet
 from demo.stack import needed
 from demo.stack.emulators import REGION, Emulators
+from demo.stack.fault_proxy import Rates
+from demo.stack.proxy import Proxy
 from pipeline.ports import Clock, SnapshotStore
 from pipeline.settings import KclSettings, KinesisSettings
 from pipeline.state.s3_snapshots import S3Snapshots
@@ -24,25 +26,27 @@ BUCKET, PREFIX, TABLE = "payments", "snapshots", "payments-projector"
 LOG_NAME = f"kinesis:{REGION}"
 READS_PER_SECOND = 10.0
 """Of a shard, by who watches the run; the emulator counts no reads."""
-COPY_PAUSE_SHARE, COPY_PAUSE_SECONDS_MIN = 4.0, 2.0
+COPY_PAUSE_SHARE, COPY_PAUSE_SECONDS_MIN = 8.0, 2.0
 """Between two copies of the projector's table: so many times what a copy took, and at least so long."""
-_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Three daemons share two cores with all the rest: they are to start soon rather than run fast."""
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Daws.cborEnabled=false"
+"""Three daemons share a machine with all the rest: they are to start soon rather than run fast.  And they are to ask
+for JSON: the emulator's CBOR ends after 16 KiB."""
 
 
 class KinesisSite:
     """Emulators, and what runs on them."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        """Raise ``NotInstalledError`` if anything is missing for it."""
+    def __init__(self, folder: Path, clock: Clock, faults: Rates | None = None, seed: int = 1) -> None:
+        """Have ``faults`` between all processes and Kinesis; raise ``NotInstalledError`` if anything is missing."""
         needed.check()
         self._clock = clock
         self.emulators = Emulators(folder / "services")
+        self.proxy = None if faults is None else Proxy(folder / "services", self.emulators.kinesis_port, faults, seed)
         self.log_name = LOG_NAME
         self.worker_log_name = f"kcl:{REGION}"
-        self.environment: Mapping[str, str] = self.emulators.environment()
+        self.environment: Mapping[str, str] = self.emulators.environment(self.proxy.port if self.proxy else None)
         self.worker_settings: Mapping[str, str] = {
-            "JAVA_TOOL_OPTIONS": _QUICK_JAVA,
+            "JAVA_TOOL_OPTIONS": _JAVA,
             "PAYMENTS_KCL_RETRIEVAL": "polling",
             "PAYMENTS_KCL_HEAP_MIB": "256",
             "PAYMENTS_STATE_SNAPSHOTS": f"s3://{BUCKET}/{PREFIX}",
@@ -50,8 +54,8 @@ class KinesisSite:
         }
         self.projector_tables: str | None = f"dynamodb:{TABLE}"
         self.worker_stop_seconds_max = KclSettings().grace_ms / 1000 + 30.0
-        self.drain_seconds_max = 300.0
-        self.services = Fleet([*self.emulators.members])
+        self.drain_seconds_max = 480.0
+        self.services = Fleet([*self.emulators.members, *([self.proxy.member] if self.proxy else [])])
         self._copy: ProjectorQueries | None = None
 
     def open_log(self) -> OpenLog:
@@ -65,6 +69,8 @@ class KinesisSite:
         self.services.start()
         try:
             await self.emulators.until_ready(self._clock)
+            if self.proxy is not None:
+                await self.proxy.until_ready(self._clock)
             await asyncio.to_thread(self._make_bucket)
             tables = DynamoTables(self.emulators.client("dynamodb", DynamoTables.config()), TABLE)
             await asyncio.to_thread(tables.create)
