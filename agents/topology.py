@@ -19,6 +19,7 @@ from agents.settlement.agent import Settlement
 from agents.settlement.limits import LIMITS
 from pipeline.kernel.agent import Agent, Behaviour, Stage
 from pipeline.kernel.tables import Tables
+from schemas.events import ParticipantAnswered, PaymentSubmitted
 from schemas.schemes.catalogue import SCHEMES
 
 
@@ -42,7 +43,7 @@ AUTHORISE: Final = Stage(
     destinations=(streams.PAYMENTS, streams.CLEARING, streams.OUTCOMES),
     parked_stream=streams.PARKED,
     codec=EventCodec(),
-    behaviours={1: Behaviour(_authorise_agents, remembers_us=CLAIMS_REACH_US)},
+    behaviours={1: Behaviour(_authorise_agents, frozenset({PaymentSubmitted}), CLAIMS_REACH_US)},
 )
 """The sending hub: deduplicate, score, route."""
 
@@ -52,7 +53,7 @@ SETTLE: Final = Stage(
     destinations=(streams.CLEARING, streams.PAYMENTS, streams.OUTBOUND, streams.OUTCOMES),
     parked_stream=streams.PARKED,
     codec=EventCodec(),
-    behaviours={1: Behaviour(_settle_agents, remembers_us=LIMITS.claims_horizon_us)},
+    behaviours={1: Behaviour(_settle_agents, frozenset({ParticipantAnswered}), LIMITS.claims_horizon_us)},
 )
 """The clearing and settlement mechanism: reserve, forward, post or release, net."""
 
@@ -62,6 +63,6 @@ CONTROL: Final = Stage(
     destinations=(streams.PAYMENTS, streams.CLEARING),
     parked_stream=streams.PARKED,
     codec=EventCodec(),
-    behaviours={1: Behaviour(_control_agents)},
+    behaviours={1: Behaviour(_control_agents, frozenset(Control().handlers()))},
 )
 """One shard that tells all others what everybody must hear."""

@@ -15,8 +15,9 @@ from typing import Final
 from uuid import UUID
 
 from agents.event_codec import EventCodec
-from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
+from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
+from pipeline.kernel.position import Position, pack_lineage
 from schemas.events import CreditTransfer, ParticipantListed, Party, PaymentSubmitted
 from schemas.money import Money
 
@@ -56,7 +57,8 @@ class Orders:
             first -= _RETRIED_AFTER
         transfer = self._transfer(first, START_US + number * self._between_us)
         hashed = hash_key(transfer.debtor.account)
-        return _record(PaymentSubmitted(transfer), hashed, hashed, number, transfer.accepted_us)
+        lineage = edge_lineage(_EPOCH, number)
+        return _record(PaymentSubmitted(transfer), FROM_EDGE, hashed, hashed, lineage, transfer.accepted_us)
 
     def orders_a_day(self, account: int) -> float:
         """Return how many orders the account of this number gives a day, on average."""
@@ -100,7 +102,10 @@ def listings() -> list[bytes]:
         for number in range(PARTICIPANTS)
     ]
     whole = FULL_RANGE.first_bytes, FULL_RANGE.last_bytes
-    return [_record(event, *whole, number, START_US) for number, event in enumerate(events)]
+    return [
+        _record(event, FROM_SHARD, *whole, pack_lineage(Position(number, 0).pack(), 0), START_US)
+        for number, event in enumerate(events, 1)
+    ]
 
 
 def token(account: int) -> str:
@@ -116,7 +121,6 @@ def _bic(number: int) -> str:
     return f"ZQ{chr(ord('A') + number // 26)}{chr(ord('A') + number % 26)}GBX0"
 
 
-def _record(event: object, first: bytes, last: bytes, number: int, at_us: int) -> bytes:
+def _record(event: object, origin: int, first: bytes, last: bytes, lineage: bytes, at_us: int) -> bytes:
     kind, version, body = EventCodec.encode(event)
-    lineage = edge_lineage(_EPOCH, number)
-    return encode(Envelope(FROM_EDGE, kind, version, at_us, first, last, lineage, _PRODUCER, body))
+    return encode(Envelope(origin, kind, version, at_us, first, last, lineage, _PRODUCER, body))

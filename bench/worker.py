@@ -78,7 +78,7 @@ class Echo:
         ctx.emit("out", word, word)
 
 
-STAGE = Stage("echo", "in", ("out",), "parked", Words(), {1: Behaviour(lambda _tables: (Echo(),))})
+STAGE = Stage("echo", "in", ("out",), "parked", Words(), {1: Behaviour(lambda _tables: (Echo(),), frozenset({Word}))})
 
 
 def entry(number: int) -> Entry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from random import Random
 from typing import Final
 from uuid import UUID
@@ -265,8 +266,7 @@ class Workload:
             for order in self.orders.values()
             if order.transfer.transaction_id == transfer.transaction_id
         }
-        left = [n for n in range(ACCOUNTS_A_BANK) if _token(bic, n) not in claimed]
-        return Party(_token(bic, left[0]), bic)
+        return Party(next(token for n in count() if (token := _token(bic, n)) not in claimed), bic)
 
     def _amount(self, debtor_bank: str) -> int:
         return self._random.randint(1_00, 300_00 if debtor_bank in _TIGHT else 500_00)

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.kernel import system_events
-from pipeline.kernel.envelope import FROM_EDGE, Envelope, decode, edge_lineage, encode
+from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, decode, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
-from pipeline.kernel.position import Source
+from pipeline.kernel.position import Position, Source, pack_lineage
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND
 from pipeline.ports import Record
 from pipeline.restore import genesis_rows
 from pipeline.shard import Shard
+from pipeline.state.digest import END_OF_KEYS
 from pipeline.state.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class StageUnderTest:
         self.shard = Shard(stage, store, self.publisher)
         self.now_us = START_US
         self._sequence = self.shard.position.sequence
+        self._told_by_shards = 0
 
     def feed(self, key: str, *events: object, at_us: int | None = None) -> None:
         """Put ``events`` under ``key``, in one record that arrives at ``at_us`` (default: the time so far); commit."""
@@ -62,8 +64,7 @@ class StageUnderTest:
 
     def broadcast(self, *events: object, at_us: int | None = None) -> None:
         """Put ``events`` addressed to the whole hash space, as an edge would put a tick."""
-        whole = (FULL_RANGE.first_bytes, FULL_RANGE.last_bytes)
-        self.feed_bytes(*(self._record(whole, event, at_us) for event in events), at_us=at_us)
+        self.feed_bytes(*(self.broadcast_record(event, at_us) for event in events), at_us=at_us)
 
     def tick(self, at_us: int) -> None:
         """Move the stage's time to ``at_us``."""
@@ -76,9 +77,13 @@ class StageUnderTest:
         asyncio.run(self.shard.process([Record(self._sequence, self.now_us, user_records)]))
 
     def record(self, key: str, event: object, at_us: int | None = None) -> bytes:
-        """Return the user record of ``event`` under ``key``, as an edge would put it."""
+        """Return the user record of ``event`` under ``key``, as an edge puts it, or a shard what no edge may tell."""
         hashed = hash_key(key)
         return self._record((hashed, hashed), event, at_us)
+
+    def broadcast_record(self, event: object, at_us: int | None = None) -> bytes:
+        """Return the user record of ``event`` addressed to the whole hash space."""
+        return self._record((FULL_RANGE.first_bytes, FULL_RANGE.last_bytes), event, at_us)
 
     def emitted(self, stream: str) -> list[object]:
         """Return the events emitted to ``stream`` so far."""
@@ -95,8 +100,16 @@ class StageUnderTest:
 
     def restarted(self) -> StageUnderTest:
         """Return the stage as another process would find it: from what was committed."""
-        again = StageUnderTest(self.stage, self.store)
+        return self._on(self.store)
+
+    def copied(self) -> StageUnderTest:
+        """Return the stage as it would go on from what was committed, beside this one."""
+        return self._on(MemoryStore(dict(self.store.scan(b"", END_OF_KEYS))))
+
+    def _on(self, store: MemoryStore) -> StageUnderTest:
+        again = StageUnderTest(self.stage, store)
         again.now_us = self.now_us
+        again._told_by_shards = self._told_by_shards
         return again
 
     def _record(self, address: tuple[bytes, bytes], event: object, at_us: int | None) -> bytes:
@@ -104,9 +117,12 @@ class StageUnderTest:
             kind, version, body = system_events.encode(event)
         else:
             kind, version, body = self.stage.codec.encode(event)
-        first, last = address
         at_us = self.now_us if at_us is None else at_us
-        return encode(Envelope(FROM_EDGE, kind, version, at_us, first, last, edge_lineage(1, 1), b"test", body))
+        if kind < FIRST_APPLICATION_KIND or type(event) in self.stage.behaviours[1].told_by_edges:
+            return encode(Envelope(FROM_EDGE, kind, version, at_us, *address, edge_lineage(1, 1), b"test", body))
+        self._told_by_shards += 1
+        lineage = pack_lineage(Position(self._told_by_shards, 0).pack(), 0)
+        return encode(Envelope(FROM_SHARD, kind, version, at_us, *address, lineage, b"test/upstream/shard-0", body))
 
     def _event(self, record: bytes) -> object:
         envelope = decode(record)

@@ -84,7 +84,7 @@ def toy_stage(*, repaired: bool = False) -> Stage:
     def agents(tables: Tables) -> tuple[Agent, ...]:
         return (Counter(tables, repaired=repaired),)
 
-    return Stage("count", SOURCE, (DESTINATION,), PARKED, SaidCodec(), {1: Behaviour(agents)})
+    return Stage("count", SOURCE, (DESTINATION,), PARKED, SaidCodec(), {1: Behaviour(agents, frozenset({Said}))})
 
 
 async def create_streams(log: Log, shards: int) -> None:

@@ -21,7 +21,7 @@ from chaos.auditor.payments import Payments, event_of
 from chaos.auditor.reading import Reading
 from chaos.workload import Order
 from pipeline.kernel import system_events
-from pipeline.kernel.envelope import Envelope
+from pipeline.kernel.envelope import FROM_SHARD, Envelope
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange, hash_key, missing_from
 from pipeline.kernel.position import POSITION_BYTES, Source
 from pipeline.kernel.system_events import CycleClosed
@@ -261,7 +261,8 @@ def _steps_by_shard(readings: Mapping[str, Reading]) -> dict[str, list[Step]]:
     for taken in readings[CLEARING].taken:
         now_us[taken.shard.shard_id, taken.position] = taken.now_us
         event = event_of(taken)
-        if isinstance(event, SettlementCredited | CycleSettled):
+        is_of_a_shard = taken.envelope is not None and taken.envelope.origin == FROM_SHARD
+        if is_of_a_shard and isinstance(event, SettlementCredited | CycleSettled):
             place = taken.position + _BEHIND_OUTPUTS
             steps[taken.shard.shard_id].append(Step(place, taken.now_us, event))
     seen = set()

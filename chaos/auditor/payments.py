@@ -136,7 +136,9 @@ def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order], 
         return
     if isinstance(event, PaymentSubmitted):
         payments.endings[event.transfer.payment_id].append(Ending.PARKED)
-    elif not (isinstance(event, ParticipantAnswered) and _may_be_parked(event, orders)):
+    elif not isinstance(event, ParticipantAnswered):
+        payments.parked_garbage[parked.record] += 1
+    elif not _may_be_parked(event, orders):
         payments.problems.append(Problem(Invariant.ENDS_ONCE, f"parked for no reason: {parked.reason}: {event}"))
 
 

@@ -17,9 +17,9 @@ from chaos.auditor.invariants import Breach, Invariant
 from chaos.simulator.faults import Fault, Odds, Recovery
 from chaos.simulator.topology import NEXT_VERSION
 from chaos.virtual_time import SECOND_US, VirtualTime
-from chaos.workload import Answers, Order, OrderKind, Workload, listings
+from chaos.workload import PROVIDERS, Answers, Order, OrderKind, Workload, bank, listings
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
-from pipeline.kernel.hashrange import FULL_RANGE, HASH_BYTES, HashRange, hash_key, missing_from
+from pipeline.kernel.hashrange import FULL_RANGE, HashRange, hash_key, missing_from
 from pipeline.kernel.system_events import FIRST_APPLICATION_KIND, CycleClosed, kind_of_type
 from pipeline.ports import Entry
 from schemas import codec
@@ -34,10 +34,12 @@ from schemas.events import (
     PaymentSettled,
     PaymentSubmitted,
     PaymentUnknown,
+    SettlementCredited,
     StatusRequested,
 )
+from schemas.money import Money
 
-CYCLE_US: Final = 90 * SECOND_US
+CYCLE_US: Final = 60 * SECOND_US
 _FIRST_CYCLE_US_MIN: Final = 15 * SECOND_US
 ASKED_BEFORE_ANSWERING: Final = 2
 _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
@@ -54,7 +56,7 @@ _ANSWERS: Final[Mapping[Answers, tuple[bool, ...]]] = {
 """What a receiver says of itself, one after the other: accepted or not."""
 _MARKER_KIND: Final = kind_of_type[CycleClosed]
 _DISORDER_US: Final = 2 * SECOND_US
-_MEAN_BETWEEN_ORDERS_US: Final = (20_000, 1_300_000, 1_300_000)
+_MEAN_BETWEEN_ORDERS_US: Final = (20_000, 800_000, 800_000)
 """One of these, by order: some come in a row, and fill a batch."""
 _LATE_US: Final = 3 * SECOND_US
 
@@ -165,12 +167,16 @@ class Edges:
 
     def _put_garbage(self) -> None:
         number = len(self.garbage)
-        hashed = self._random.randbytes(HASH_BYTES)
+        account = f"{bank(number % PROVIDERS)}/EUR"
+        hashed = hash_key(account)
+        forged = SettlementCredited(f"forged-{number}", account, account, Money(1_00, "EUR"), self.cycles - 1)
+        kind, version, body = codec.encode(forged)
         garbage = (
+            encode(self._envelope(kind, version, hashed, body)),
             b"no envelope %d" % number,
             encode(self._envelope(999, 1, hashed, b"of a kind that is none %d" % number)),
             encode(self._envelope(256, 1, hashed, b"no body %d" % number)),
-        )[number % 3]
+        )[number % 4]
         self.garbage.append(garbage)
         stream = self._random.choice((PAYMENTS, CLEARING))
         self._world.put(stream, Entry(hashed, [garbage]), _nothing)

@@ -6,7 +6,7 @@ goes on, and does not know: nothing fences it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from agents.streams import CLEARING, CONTROL, PAYMENTS
@@ -55,12 +55,15 @@ class Fleet:
         """Return the owner of every shard that has one, by stage and shard; nobody who was replaced."""
         return {owner.key: owner for owner in self.owners if not owner.is_gone}
 
-    def ready(self, now_us: int) -> Iterator[tuple[Owner, Activity]]:
+    def ready(self, now_us: int) -> list[tuple[Owner, Activity]]:
         """Return who can go on, with what."""
-        for owner in self.owners:
-            for activity in owner.activities:
-                if owner.paused_until_us <= now_us and activity.is_ready(now_us):
-                    yield owner, activity
+        return [
+            (owner, activity)
+            for owner in self.owners
+            if owner.paused_until_us <= now_us
+            for activity in owner.activities
+            if activity.waits_for is None or activity.is_ready(now_us)
+        ]
 
     def staff(self) -> None:
         """See to it that every shard that a stage reads has an owner, or an END snapshot."""

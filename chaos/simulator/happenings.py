@@ -51,16 +51,16 @@ class Happenings:
 
     def merge_at_a_cut_off(self) -> None:
         """Merge shards of the clearing, perhaps, when a marker has reached some of them: they stand at two cycles."""
-        if self._world.random.random() < self._world.odds.of(Fault.MERGE, 0.3):
+        if self._world.random.random() < self._world.odds.of(Fault.MERGE, 0.5):
             self._merge(CLEARING)
 
     def _chances(self) -> Iterator[tuple[float, Happening]]:
         """Yield what may go wrong at a move in the world of this seed, each with its probability."""
         of, fleet = self._world.odds.of, self._world.fleet
-        yield of(Fault.CRASH_BEFORE_COMMIT, 0.0035), fleet.kill
-        yield of(Fault.TWO_OWNERS, 0.0015), lambda owner, _: fleet.replace(owner)
+        yield of(Fault.CRASH_BEFORE_COMMIT, 0.003), fleet.kill
+        yield of(Fault.TWO_OWNERS, 0.001), lambda owner, _: fleet.replace(owner)
         yield of(Fault.PAUSED, 0.001), lambda owner, _: fleet.pause(owner)
-        yield of(Fault.SPLIT, 0.0015), self._reshard
+        yield of(Fault.SPLIT, 0.0008), self._reshard
         yield of(Fault.SNAPSHOT_CORRUPT, 0.002), self._rot
         yield of(Fault.LOG_UNAVAILABLE, 0.0002), self._lose_the_log
         yield of(Fault.SNAPSHOTS_UNAVAILABLE, 0.0003), self._lose_the_snapshots

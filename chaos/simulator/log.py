@@ -1,7 +1,7 @@
 """The log in memory, going wrong as logs do.
 
-Whatever is asked of it gives the turn away first, so that anything may happen before it is done.  What it has taken is
-archived: a trim removes what readers can reach, and not what auditors can.
+A put gives the turn away before each of its entries, so that anything may happen between two of them.  What was taken
+is archived: a trim removes what readers can reach, and not what auditors can.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ class SimulatedLog(MemoryLog):
             self._check_fork(stream, entry)
         results: list[Landed | Refused] = []
         for entry in entries:
+            if results:
+                await NEXT_TURN
             results.append(await self._put(stream, entry))
-            await NEXT_TURN
         if 0 < sum(isinstance(result, Refused) for result in results) < len(results):
             self._odds.fire(Fault.PUT_PARTLY_REFUSED)
         return results
@@ -139,7 +140,6 @@ class SimulatedLog(MemoryLog):
 
     async def read(self, stream: str, shard_id: str, after: int, limit: int) -> Slice:
         """Return the records behind ``after``, or nothing although there are some."""
-        await NEXT_TURN
         self._check_available()
         if self._odds.happens(Fault.READ_FAILED, 0.002):
             raise LogError(f"{stream}/{shard_id}: the iterator expired")

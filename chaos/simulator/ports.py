@@ -35,18 +35,9 @@ class SimulatedStores(MemoryStores):
         self.full = False
         self._kind = kind
 
-    def create(self, stage: str, shard_id: str) -> SimulatedStore:
-        """Return a new, empty store."""
-        return self._keep(stage, shard_id, self._kind(undoable=True))
-
-    def adopt(self, stage: str, shard_id: str, folder: Path) -> SimulatedStore:
-        """Return a store with the content of a checkpoint."""
-        adopted = super().adopt(stage, shard_id, folder)
-        return self._keep(stage, shard_id, self._kind(dict(adopted.scan(b"", b"\xff")), undoable=True))
-
-    def _keep(self, stage: str, shard_id: str, store: SimulatedStore) -> SimulatedStore:
+    def _new(self, pairs: Mapping[bytes, bytes] | None = None) -> SimulatedStore:
+        store = self._kind(pairs, undoable=True)
         store.disk = self
-        self._stores[stage, shard_id] = store
         return store
 
 
@@ -125,7 +116,7 @@ class SharedSnapshots(MemorySnapshots):
 
     def with_a_stranger(self, manifests: list[Manifest]) -> list[Manifest]:
         """Return ``manifests``, or with one of another shard in the place of the newest."""
-        if manifests and self._random.random() < self.odds.of(Fault.SNAPSHOT_SWAPPED, 0.02):
+        if manifests and self._random.random() < self.odds.of(Fault.SNAPSHOT_SWAPPED, 0.08):
             newest = manifests[0]
             strangers = [other for other in self.all() if other.source != newest.source]
             if strangers:

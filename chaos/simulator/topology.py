@@ -14,7 +14,7 @@ from agents.settlement.agent import Settlement
 from agents.settlement.limits import LIMITS
 from agents.topology import AUTHORISE, CONTROL, SETTLE
 from chaos.virtual_time import SECOND_US, VirtualTime
-from pipeline.kernel.agent import Agent, Behaviour, Stage
+from pipeline.kernel.agent import Agent, Stage
 from pipeline.kernel.tables import Tables
 from schemas.schemes.catalogue import SCHEMES
 
@@ -41,9 +41,7 @@ def builds_of(control: Stage, authorise: Stage, settle: Stage) -> Builds:
     """Return the build of these stages, and the next."""
     first = authorise.behaviours[1]
     next_authorise = replace(first, head_every=300)
-    next_settle = Behaviour(
-        settle_agents_of_the_next_behaviour, remembers_us=settle.behaviours[1].remembers_us, head_every=300
-    )
+    next_settle = replace(settle.behaviours[1], agents=settle_agents_of_the_next_behaviour, head_every=300)
     old = {stage.name: stage for stage in (control, authorise, settle)}
     new = {
         control.name: control,

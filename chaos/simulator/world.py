@@ -42,7 +42,6 @@ _TURNS_MAX: Final = 2_000_000
 _MOMENT_US_MAX: Final = 3_000
 _LATE_US_MAX: Final = 12 * SECOND_US
 _TICK_US: Final = 8 * SECOND_US
-_CALM_TICK_US: Final = 6 * MINUTE_US
 _LAST_CUT_OFF_US: Final = DRAIN_US - 10 * MINUTE_US
 _TICK_KIND, _TICK_VERSION, _TICK_BODY = encode_system_event(Tick())
 
@@ -51,6 +50,8 @@ class World:
     """One seed."""
 
     odds_type: ClassVar[type[Odds]] = Odds
+    calm_tick_us: ClassVar[int] = 6 * MINUTE_US
+    """Between two ticks once faults stop."""
 
     def __init__(self, seed: int, orders: int, scratch: Path, engine: Engine) -> None:
         self.random = Random(seed)
@@ -86,7 +87,7 @@ class World:
         while self.time.us < ends_us:
             self._turn()
         self._agenda.clear()
-        while any(True for _ in self.fleet.ready(self.time.us)):
+        while self.fleet.ready(self.time.us):
             self._turn()
         self._require_rest()
 
@@ -124,7 +125,7 @@ class World:
         self._turns += 1
         if self._turns > _TURNS_MAX:
             raise Breach(Invariant.COMES_TO_REST, f"{_TURNS_MAX} turns, and still not at rest")
-        ready = list(self.fleet.ready(self.time.us))
+        ready = self.fleet.ready(self.time.us)
         if ready:
             self._move(*self.random.choice(ready))
             self.time.us += self.random.randrange(_MOMENT_US_MAX)
@@ -174,7 +175,7 @@ class World:
         if self.takes_puts:
             for owner in self.fleet.owners:
                 self._tick(owner)
-        self.after(_CALM_TICK_US if self.odds.calm else _TICK_US, self._tick_all)
+        self.after(self.calm_tick_us if self.odds.calm else _TICK_US, self._tick_all)
 
     def _tick(self, owner: Owner) -> None:
         stream, owned = owner.stage.source_stream, owner.description.hash_range

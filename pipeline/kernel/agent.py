@@ -77,6 +77,8 @@ class Behaviour:
     """One version of how a stage behaves: its agents, and every limit that can alter a step."""
 
     agents: Callable[[Tables], tuple[Agent, ...]]
+    told_by_edges: frozenset[type] = frozenset()
+    """The application's events that an edge may tell; any other is believed only from a shard, which sends it once."""
     remembers_us: int | None = None
     """How far back the stage can tell a repeat from news; a stream that keeps records for longer is refused."""
     skew_us_max: int = 2_000_000

@@ -107,7 +107,14 @@ FULL_RANGE = HashRange(0, LAST_HASH)
 
 def missing_from(whole: HashRange, parts: Iterable[HashRange]) -> list[HashRange]:
     """Return what of ``whole`` none of ``parts`` covers, in order; an empty list means that they tile it."""
-    missing = [whole]
-    for part in parts:
-        missing = [rest for piece in missing for rest in piece.without(part)]
+    missing = []
+    seen_to = whole.first
+    for first, last in sorted((part.first, part.last) for part in parts):
+        if first > whole.last:
+            break
+        if first > seen_to:
+            missing.append(HashRange(seen_to, first - 1))
+        seen_to = max(seen_to, last + 1)
+    if seen_to <= whole.last:
+        missing.append(HashRange(seen_to, whole.last))
     return missing

@@ -156,6 +156,7 @@ class Machine:
         self._skew_us_max = behaviour.skew_us_max
         self._head_every = behaviour.head_every
         self._keep_head_at = self._next_head()
+        self._told_by_edges = behaviour.told_by_edges | {system_events.Tick}
         self._chain_of_handlers = [agent.handlers() for agent in behaviour.agents(self._tables)]
         self._handled = {event_type for handlers in self._chain_of_handlers for event_type in handlers}
 
@@ -233,6 +234,8 @@ class Machine:
     def _handle(self, opened: _Opened, envelope: Envelope, pieces: Sequence[HashRange]) -> None:
         if opened.reason:
             raise Poison(opened.reason)
+        if envelope.origin == FROM_EDGE and type(opened.event) not in self._told_by_edges:
+            raise Poison(f"a {type(opened.event).__name__} is believed only from a shard")
         if envelope.kind >= FIRST_APPLICATION_KIND:
             self._dispatch(opened.event)
         else:
@@ -240,8 +243,6 @@ class Machine:
 
     def _obey(self, event: object, envelope: Envelope, pieces: Sequence[HashRange]) -> None:
         """Do what an event of the engine says."""
-        if envelope.origin == FROM_EDGE and isinstance(event, system_events.from_shards_only):
-            raise Poison(f"a {type(event).__name__} is believed only from a shard")
         if isinstance(event, system_events.Tick):
             self._keep_head_at = self._records + 1
         elif isinstance(event, system_events.SourceEnded):

@@ -80,7 +80,6 @@ class CycleFinalised:
 
 type_of_kind: dict[int, type] = {1: Tick, 2: SourceEnded, 3: Parked, 4: BehaviourActivated, 5: CycleClosed}
 kind_of_type: dict[type, int] = {event_type: kind for kind, event_type in type_of_kind.items()}
-from_shards_only = (SourceEnded, BehaviourActivated, CycleClosed)
 _VERSION = 1
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[int, msgspec.msgpack.Decoder[object]] = {

@@ -26,7 +26,7 @@ _LENGTHS = Struct(">II")
 _CHUNK_BYTES = 1 << 20
 
 
-def frames(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+def _frames(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
     """Return the pairs with their lengths, in chunks of about a mebibyte: large enough to be hashed without the GIL."""
     parts: list[bytes] = []
     size = 0
@@ -40,20 +40,10 @@ def frames(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-def pairs_in(framed: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Return the pairs that :func:`frames` wrote."""
-    at = 0
-    while at < len(framed):
-        key_length, value_length = _LENGTHS.unpack_from(framed, at)
-        value_at = at + _LENGTHS.size + key_length
-        yield framed[at + _LENGTHS.size : value_at], framed[value_at : value_at + value_length]
-        at = value_at + value_length
-
-
 def state_digest(store: StateStore) -> bytes:
     """Return the SHA-256 over all keys and values of ``store``, in order; reads everything, so not on the hot path."""
     digest = sha256()
-    for chunk in frames(store.scan(b"", END_OF_KEYS)):
+    for chunk in _frames(store.scan(b"", END_OF_KEYS)):
         digest.update(chunk)
     return digest.digest()
 

@@ -7,7 +7,7 @@ Nothing here has a thread, a clock or a random number.  A process that dies lose
 store on disk reopens at *some* committed batch; with ``undoable`` a store here keeps what the batches since the last
 flush replaced, and ``lose`` takes back as many of them as a simulated crash demands.
 
-A checkpoint is one file: the framed pairs in order, and behind them the digest of the state.
+A checkpoint is one file: the pairs in order as a MessagePack map, and behind it the SHA-256 of that.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from bisect import bisect_left
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline.errors import StateError
-from pipeline.state.digest import END_OF_KEYS, frames, pairs_in
+from pipeline.state.digest import END_OF_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _FILE_NAME = "pairs"
 _DIGEST_BYTES = 32
+_encode_pairs = msgspec.msgpack.Encoder().encode
+_decode_pairs = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
 
 
 class MemoryStore:
@@ -63,12 +67,8 @@ class MemoryStore:
     def checkpoint(self, folder: Path) -> None:
         """Write all pairs and their digest into one file in ``folder``, which must not exist."""
         folder.mkdir(parents=True)
-        digest = sha256()
-        with (folder / _FILE_NAME).open("xb") as file:
-            for chunk in frames(self.scan(b"", END_OF_KEYS)):
-                digest.update(chunk)
-                file.write(chunk)
-            file.write(digest.digest())
+        content = _encode_pairs(dict(self.scan(b"", END_OF_KEYS)))
+        (folder / _FILE_NAME).write_bytes(content + sha256(content).digest())
 
     def close(self) -> None:
         """Do nothing: the pairs stay with ``MemoryStores``, as files stay on a disk."""
@@ -133,20 +133,22 @@ class MemoryStores:
 
     def create(self, stage: str, shard_id: str) -> MemoryStore:
         """Return a new, empty store in place of any other."""
-        store = self._stores[stage, shard_id] = MemoryStore(undoable=self._undoable)
+        store = self._stores[stage, shard_id] = self._new()
         return store
 
     def adopt(self, stage: str, shard_id: str, folder: Path) -> MemoryStore:
         """Return a store with the content of the checkpoint in ``folder``, which is removed."""
-        store = MemoryStore(_read_checkpoint(folder), undoable=self._undoable)
+        store = self._stores[stage, shard_id] = self._new(_read_checkpoint(folder))
         (folder / _FILE_NAME).unlink()
         folder.rmdir()
-        self._stores[stage, shard_id] = store
         return store
 
     def read(self, folder: Path) -> MemoryStore:
         """Return a store with the content of the checkpoint in ``folder``, which stays as it is."""
         return MemoryStore(_read_checkpoint(folder))
+
+    def _new(self, pairs: Mapping[bytes, bytes] | None = None) -> MemoryStore:
+        return MemoryStore(pairs, undoable=self._undoable)
 
 
 def _read_checkpoint(folder: Path) -> dict[bytes, bytes]:
@@ -155,7 +157,7 @@ def _read_checkpoint(folder: Path) -> dict[bytes, bytes]:
         content = path.read_bytes()
     except OSError as error:
         raise StateError(f"{folder} is not a checkpoint of a memory store: {error}") from error
-    framed, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if sha256(framed).digest() != digest:
+    pairs, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if sha256(pairs).digest() != digest:
         raise StateError(f"{path} is damaged: its digest does not match its content; use another snapshot")
-    return dict(pairs_in(framed))
+    return _decode_pairs(pairs)

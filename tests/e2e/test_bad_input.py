@@ -23,13 +23,15 @@ from pipeline.kernel.system_events import Parked, SourceEnded, Tick, kind_of_typ
 from pipeline.ports import Entry, Landed
 from pipeline.stream_logs.local import LocalLog
 from pipeline.system_clock import SystemClock
+from schemas import codec
 from schemas.codec import KINDS, VERSION
-from schemas.events import PaymentSubmitted
-from tests.builders import a_transfer
+from schemas.events import AccountCredited, PaymentSubmitted
+from tests.builders import a_party, a_transfer, eur
 from tests.e2e.audit import audit
 from tests.e2e.runs import DemoUnderTest
 from tests.stage_under_test import START_US
 from tests.unit.authorise.authorise_under_test import Authorise
+from tests.unit.settlement.builders import an_order
 
 pytestmark = pytest.mark.e2e
 
@@ -48,10 +50,16 @@ def a_system_event(event: object) -> bytes:
     return an_envelope(body, kind=kind, version=version)
 
 
+def an_event(event: object) -> bytes:
+    kind, version, body = codec.encode(event)
+    return an_envelope(body, kind=kind, version=version)
+
+
 def with_bytes(record: bytes, at: int, put: bytes) -> bytes:
     return record[:at] + put + record[at + len(put) :]
 
 
+CREDIT_FROM_NOTHING = AccountCredited("payment-0", a_party("account-1"), a_transfer().debtor, eur("10.00"), START_US)
 BAD_SUBMISSIONS = {
     **{name: spoil(a_transfer(), HEADER) for name, spoil in bad_data.SPOILS.items()},
     bad_data.HUGE: bad_data.huge_string(a_transfer(), HEADER),
@@ -68,6 +76,8 @@ BAD_SUBMISSIONS = {
     "a body nested too deeply": an_envelope(b"\x91" * 100_000),
     "a body that never ends": an_envelope(b"\xdd\xff\xff\xff\xff"),
     "an event that no engine knows": an_envelope(b"", kind=14),
+    "a credit that no clearing has settled": an_event(CREDIT_FROM_NOTHING),
+    "an order that no hub has authorised": an_event(an_order(a_transfer())),
 }
 """What counts as submitted, since a client may have meant something by it."""
 BAD_SYSTEM_EVENTS = {

@@ -12,10 +12,10 @@ from chaos.simulator.faults import Fault, Odds
 from chaos.simulator.owner import Activity, Engine, Owner
 from chaos.simulator.simulate import SeedResult, be_quiet, simulate
 from chaos.simulator.world import DRAIN_US, World
-from chaos.virtual_time import SECOND_US, START_US
+from chaos.virtual_time import MINUTE_US, SECOND_US, START_US
 
 SEED: Final = 0
-ORDERS: Final = 12
+ORDERS: Final = 6
 _SPLIT_US = 7 * SECOND_US
 _MERGED_US = 10 * SECOND_US
 
@@ -31,6 +31,7 @@ class OneCrash(World):
     """Whoever is the ``number``-th to come to ``moment`` dies there."""
 
     odds_type = _NoOdds
+    calm_tick_us = 25 * MINUTE_US
     moment: ClassVar[Fault]
     number: ClassVar[int]
 

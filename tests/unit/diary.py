@@ -104,6 +104,7 @@ class Unheard:
 
 
 EVENTS = (Noted, Remind, RemindNow, CutOff, Stumble, Counted, Reminded, Finalised, Unheard)
+TOLD_BY_EDGES = frozenset(EVENTS) - {RemindNow}
 
 
 class DiaryCodec:
@@ -177,8 +178,8 @@ class Diarist:
 def diary_stage(versions: tuple[int, ...] = (1, 2)) -> Stage:
     """Return the stage, as a build that knows these versions of its behaviour."""
     behaviours = {
-        1: Behaviour(lambda tables: (Diarist(tables, 1),), skew_us_max=SKEW_US_MAX, head_every=4),
-        2: Behaviour(lambda tables: (Diarist(tables, 10),), skew_us_max=2 * SKEW_US_MAX, head_every=4),
+        1: Behaviour(lambda tables: (Diarist(tables, 1),), TOLD_BY_EDGES, skew_us_max=SKEW_US_MAX, head_every=4),
+        2: Behaviour(lambda tables: (Diarist(tables, 10),), TOLD_BY_EDGES, skew_us_max=2 * SKEW_US_MAX, head_every=4),
     }
     known = {version: behaviours[version] for version in versions}
     return Stage("diary", DIARY, (DIARY, OUT), PARKED, DiaryCodec(), known)

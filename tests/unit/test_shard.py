@@ -12,7 +12,7 @@ from pipeline.errors import InvariantViolation, UnknownBehaviourError
 from pipeline.kernel import keys
 from pipeline.kernel.agent import OUTPUT_BYTES_MAX, PARKED_BYTES_MAX, REASON_CHARACTERS_MAX, Output
 from pipeline.kernel.cycles import encode_closed
-from pipeline.kernel.envelope import BODY_BYTES_MAX, Envelope, decode, encode
+from pipeline.kernel.envelope import BODY_BYTES_MAX, FROM_EDGE, Envelope, decode, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
 from pipeline.kernel.meta import write_meta
 from pipeline.kernel.position import Position, Source
@@ -35,6 +35,7 @@ from tests.unit.diary import (
     Noted,
     Remind,
     Reminded,
+    RemindNow,
     Stumble,
     Unheard,
     diary_stage,
@@ -378,9 +379,9 @@ def test_a_range_that_lags_closes_its_cycles_at_the_first_record() -> None:
 # ---------------------------------------------------------------------------------- what only a shard is believed
 
 
-@pytest.mark.parametrize("event", [SourceEnded(), WHOLE, BehaviourActivated(2)])
+@pytest.mark.parametrize("event", [SourceEnded(), WHOLE, BehaviourActivated(2), RemindNow("now", None)])
 def test_what_only_a_shard_may_say_is_parked_when_an_edge_says_it(diary: StageUnderTest, event: object) -> None:
-    diary.broadcast(event)
+    diary.feed_bytes(changed(diary.broadcast_record(event), origin=FROM_EDGE))
     diary.feed("k", Noted("a"))
 
     assert [parked.reason for parked in parked_by(diary)] == [f"a {type(event).__name__} is believed only from a shard"]
@@ -395,13 +396,13 @@ def test_what_a_shard_says_of_itself_to_a_single_key_is_parked(diary: StageUnder
 
 
 def test_a_parked_event_is_not_for_a_stage(diary: StageUnderTest) -> None:
-    diary.feed("k", Parked("odd", "source", "1.0", b"", b""))
+    diary.feed_bytes(sent_by("shard-0", 7, diary.record("k", Parked("odd", "source", "1.0", b"", b""))))
 
     assert [parked.reason for parked in parked_by(diary)] == ["a Parked is not for a stage to handle"]
 
 
 def test_nothing_of_a_source_that_ended_is_taken_any_more(diary: StageUnderTest) -> None:
-    diary.feed_bytes(sent_by("shard-0", 7, broadcast_record(diary, SourceEnded())))
+    diary.feed_bytes(sent_by("shard-0", 7, diary.broadcast_record(SourceEnded())))
 
     again = diary.restarted()
     again.feed_bytes(sent_by("shard-0", 9, diary.record("k", Noted("a"))))
@@ -413,7 +414,7 @@ def test_a_cycle_is_final_once_markers_cover_all_hashes(diary: StageUnderTest) -
     halves = [CycleClosed(0, half.first_bytes, half.last_bytes) for half in (LOW, HIGH)]
     for shard, half in zip(("shard-0", "shard-1"), halves, strict=True):
         assert diary.emitted(OUT) == []
-        diary.feed_bytes(sent_by(shard, 7, broadcast_record(diary, half)))
+        diary.feed_bytes(sent_by(shard, 7, diary.broadcast_record(half)))
 
     assert diary.emitted(OUT) == [Finalised(0)]
 
@@ -422,7 +423,7 @@ def test_a_cycle_is_final_once_markers_cover_all_hashes(diary: StageUnderTest) -
 
 
 def test_a_behaviour_changes_at_the_record_that_activates_it(diary: StageUnderTest) -> None:
-    activated = sent_by("shard-0", 7, broadcast_record(diary, BehaviourActivated(2)))
+    activated = sent_by("shard-0", 7, diary.broadcast_record(BehaviourActivated(2)))
     diary.feed_bytes(diary.record("k", Noted("a")), activated, diary.record("k", Noted("b")))
 
     again = diary.restarted()
@@ -433,7 +434,7 @@ def test_a_behaviour_changes_at_the_record_that_activates_it(diary: StageUnderTe
 
 
 def test_a_limit_changes_at_the_record_that_activates_it(diary: StageUnderTest) -> None:
-    activated = sent_by("shard-0", 7, broadcast_record(diary, BehaviourActivated(2)))
+    activated = sent_by("shard-0", 7, diary.broadcast_record(BehaviourActivated(2)))
     far = diary.record("k", Noted("a"), at_us=START_US + 10**9)
 
     diary.feed_bytes(activated, far, at_us=START_US)
@@ -443,7 +444,7 @@ def test_a_limit_changes_at_the_record_that_activates_it(diary: StageUnderTest) 
 
 def test_an_earlier_behaviour_never_comes_back(diary: StageUnderTest) -> None:
     for number, version in enumerate((2, 1), 7):
-        diary.feed_bytes(sent_by("shard-0", number, broadcast_record(diary, BehaviourActivated(version))))
+        diary.feed_bytes(sent_by("shard-0", number, diary.broadcast_record(BehaviourActivated(version))))
 
     assert diary.shard.committed.behaviour == 2
 
@@ -452,7 +453,7 @@ def test_a_build_that_does_not_know_the_active_behaviour_halts() -> None:
     old_build = StageUnderTest(diary_stage(versions=(1,)))
 
     with pytest.raises(UnknownBehaviourError, match="activated behaviour 2, this build knows 1"):
-        old_build.feed_bytes(sent_by("shard-0", 7, broadcast_record(old_build, BehaviourActivated(2))))
+        old_build.feed_bytes(sent_by("shard-0", 7, old_build.broadcast_record(BehaviourActivated(2))))
 
     assert old_build.restarted().shard.committed.behaviour == 1
 
@@ -523,11 +524,6 @@ def a_store(of_half: str = "both") -> MemoryStore:
 def key_in(half: str) -> str:
     wanted = LOW if half == "low" else HIGH
     return next(key for key in map(str, range(100)) if int.from_bytes(hash_key(key), "big") in wanted)
-
-
-def broadcast_record(diary: StageUnderTest, event: object) -> bytes:
-    """Return the record of ``event`` addressed to all hashes."""
-    return diary._record((FULL_RANGE.first_bytes, FULL_RANGE.last_bytes), event, None)
 
 
 def changed(record: bytes, **fields: object) -> bytes:

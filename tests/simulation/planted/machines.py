@@ -9,7 +9,7 @@ from pipeline.errors import Poison, UnknownBehaviourError
 from pipeline.kernel import keys
 from pipeline.kernel.agent import Context, Stage
 from pipeline.kernel.cycles import Cycles, Marker
-from pipeline.kernel.envelope import Envelope
+from pipeline.kernel.envelope import FROM_SHARD, Envelope
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange
 from pipeline.kernel.machine import Machine, _Opened
 from pipeline.kernel.meta import Meta
@@ -256,6 +256,13 @@ class IgnoresUnknownBehaviours(Machine):
             super()._activate(version)
         except UnknownBehaviourError:
             super()._activate(max(self._stage.behaviours))
+
+
+class BelievesEdges(Machine):
+    """What only the product itself may say is poison when it comes from outside."""
+
+    def _handle(self, opened: _Opened, envelope: Envelope, pieces: Sequence[HashRange]) -> None:
+        super()._handle(opened, envelope._replace(origin=FROM_SHARD), pieces)
 
 
 class DropsPoison(Machine):

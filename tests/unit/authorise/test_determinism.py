@@ -28,7 +28,7 @@ from tests.unit.authorise.authorise_under_test import FOREIGN_BANK, OFFLINE_BANK
 MINUTE_US = 60_000_000
 DAY_US = 24 * 60 * MINUTE_US
 BANKS = (BANK_A, BANK_B, FOREIGN_BANK, OFFLINE_BANK, BANK_B, "NOBODEFF", BANK_A, BANK_B)
-GOLDEN_CHAIN_HEAD = "51bdbe4c07d1ae3f4bae9ca92b2682c96bd35659f3256ff68a3a8cb9296ed13a"
+GOLDEN_CHAIN_HEAD = "49e58e825da55c915b055bc7a454bef8c4688b128bd8acb35a04c8d1c7c809a5"
 
 
 def a_mixed_record(authorise: Authorise, number: int, at_us: int) -> bytes:

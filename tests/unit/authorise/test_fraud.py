@@ -17,6 +17,7 @@ from schemas.events import PayeeRiskChanged, PaymentAuthorised, PaymentHeld, Pay
 from tests.builders import BANK_A, BANK_B, PAYEE, a_party, a_transfer, eur, gbp
 from tests.stage_under_test import START_US
 from tests.unit.authorise.authorise_under_test import Authorise
+from tests.unit.diary import sent_by
 
 if TYPE_CHECKING:
     from schemas.events import CreditTransfer
@@ -261,13 +262,14 @@ def test_another_account_in_the_same_slot_is_not_mistaken(in_pounds: Authorise) 
 def test_shards_agree_about_a_slot_in_whatever_order_they_are_told() -> None:
     slot = fingerprint(PAYEE)[:SLOT_BYTES]
     twin = next(name for number in range(10**6) if fingerprint(name := f"n{number}")[:SLOT_BYTES] == slot)
-    earlier, later = (PayeeRiskChanged(PAYEE, 3, NOW_US), START_US), (PayeeRiskChanged(twin, 1, NOW_US), START_US + 1)
+    teller = Authorise()
+    earlier = sent_by("shard-0", 7, teller.broadcast_record(PayeeRiskChanged(PAYEE, 3, NOW_US), START_US))
+    later = sent_by("shard-1", 7, teller.broadcast_record(PayeeRiskChanged(twin, 1, NOW_US), START_US + 1))
 
     rows = []
-    for hearings in ((earlier, later), (later, earlier)):
+    for heard in ((earlier, later), (later, earlier)):
         shard = Authorise()
-        for event, told_us in hearings:
-            shard.broadcast(event, at_us=told_us)
+        shard.feed_bytes(*heard)
         rows.append([row for row in shard.rows() if row[0][:2] == keys.BROADCAST + bytes([PAYEE_RISK])])
 
     assert len(rows[0]) == 1

@@ -27,8 +27,6 @@ from pipeline.kernel import keys
 from pipeline.kernel.agent import Agent, Behaviour, Stage
 from pipeline.kernel.hashrange import hash_key
 from pipeline.kernel.system_events import Parked
-from pipeline.state.digest import END_OF_KEYS
-from pipeline.state.memory import MemoryStore
 from schemas.events import (
     CreditTransfer,
     CutOffScheduled,
@@ -215,9 +213,7 @@ class Clearing:
 
     def has_headroom(self, amount: Money, debtor: str = BANK_A) -> bool:
         """Say whether the debtor's agent could send ``amount`` now; nothing is left behind."""
-        again = StageUnderTest(self.stage.stage, MemoryStore(dict(self.stage.store.scan(b"", END_OF_KEYS))))
-        probe = Clearing(again)
-        again.now_us = self.stage.now_us
+        probe = Clearing(self.stage.copied())
         probe.order(0xFFFF, amount=amount, debtor=debtor, creditor=BANK_C)
         return bool(probe.told(BANK_C))
 
