@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from agents.app import STAGES, WorkerPlan, check_packages, open_ports, stages_named
 from agents.observation import PaymentMeter
 from pipeline.errors import PipelineError
-from pipeline.faust_worker.kcl_child import run_child
+from pipeline.faust_worker.kcl_child import ChildProcess
 from pipeline.faust_worker.kcl_source import KclSource
 from pipeline.faust_worker.worker import Worker
 from pipeline.kcl_daemon import java, leases, lines, properties
@@ -35,6 +35,7 @@ from pipeline.kcl_daemon.errors import DaemonSetupError
 from pipeline.kcl_daemon.supervisor import COULD_NOT_GO_ON, Supervisor, only_one
 from pipeline.observe.logging import about, configure
 from pipeline.observe.metrics import Metrics
+from pipeline.stream_logs.backoff import Backoff
 from pipeline.stream_logs.kinesis_client import check_region, connect_to, is_redirected
 from pipeline.stream_logs.naming import open_log, region_of
 from pipeline.system_clock import SystemClock
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
     from pipeline.stream_logs.kcl_pipe import DaemonPipe
 
 _MS_PER_SECOND = 1_000
+RESTART_SECONDS_FIRST = 0.5
+RESTART_SECONDS_LONGEST = 30.0
+"""Between two starts of a daemon that goes on dying."""
+TERM_SECONDS_BEYOND_GRACE = 10.0
+"""KCL may take leases anew while it shuts down soon after a reshard, and so uses up its whole grace."""
 _log = logging.getLogger(__name__)
 
 
@@ -113,9 +119,16 @@ async def _supervise(plan: WorkerPlan, stages: Sequence[Stage], child: str, sett
     for stage in stages:
         child_plan = ChildPlan(region, stage.name, plan.data.resolve(), statuses, os.getpid())
         await _prepare(stage, child_plan.words(child), folder, settings)
-    grace = settings.kcl.grace_ms / _MS_PER_SECOND
+    term_seconds_max = settings.kcl.grace_ms / _MS_PER_SECOND + TERM_SECONDS_BEYOND_GRACE
     daemons = [
-        Daemon(stage.name, command, clock, grace, settings.worker.shutdown_seconds_max)
+        Daemon(
+            stage.name,
+            command,
+            clock,
+            Backoff(RESTART_SECONDS_FIRST, RESTART_SECONDS_LONGEST),
+            term_seconds_max,
+            settings.worker.shutdown_seconds_max,
+        )
         for stage, command in zip(stages, commands, strict=True)
     ]
     return await Supervisor(daemons, statuses, clock, settings, metrics).run()
@@ -155,8 +168,8 @@ def _region(log: str) -> str:
     return str(region)
 
 
-def run_shard(plan: ChildPlan, stage: Stage, to_daemon: BinaryIO, settings: Settings) -> int:
-    """Be the child of ``plan``; return the process's exit code."""
+def run_shard(plan: ChildPlan, stage: Stage, line: tuple[BinaryIO, BinaryIO], settings: Settings) -> int:
+    """Be the child of ``plan``, ``line`` from and to the daemon; return the process's exit code."""
     configure(settings.observe.log_level)
     metrics = Metrics()
     ports: list[WorkerPorts] = []
@@ -175,11 +188,12 @@ def run_shard(plan: ChildPlan, stage: Stage, to_daemon: BinaryIO, settings: Sett
             make_source=partial(KclSource, pipe),
         )
 
-    return run_child(make, to_daemon, plan.statuses, plan.supervisor, settings)
+    child = ChildProcess(stage.name, plan.statuses, plan.supervisor, metrics, settings)
+    return child.run(make, *line)
 
 
-def run_payment_shard(arguments: Sequence[str], to_daemon: BinaryIO, settings: Settings) -> int:
+def run_payment_shard(arguments: Sequence[str], line: tuple[BinaryIO, BinaryIO], settings: Settings) -> int:
     """Be the child that ``arguments`` describe, for a stage of the topology."""
     check_packages()
     plan = ChildPlan.parse(arguments)
-    return run_shard(plan, STAGES[plan.stage], to_daemon, settings)
+    return run_shard(plan, STAGES[plan.stage], line, settings)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from bench.measurement import Measurement, Spent
+from bench.measurement import KclMeasurement, Measurement, Spent
 
 PARTS: Final = ("read", "decode", "agents", "state", "encode", "chain", "publish", "rest")
 ENGINE: Final = ("read", "decode", "state", "publish")
@@ -77,6 +77,27 @@ class BytewaxFigures:
     ratio_cpu: float
     """The same of CPU time."""
     resident_mib_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class KclFigures:
+    """What the same payments cost to read from the embedded log, and to hear from KCL's daemon, in us a payment."""
+
+    payments: int
+    from_the_log_cpu_us: float
+    from_the_daemon_cpu_us: float
+    added_us_per_payment: float
+    """By the clock, the other process's part included."""
+    added_cpu_us_per_payment: float
+    """Of the process of a shard, all its threads: what KCL's protocol costs it."""
+
+
+def kcl_figures_of(measured: KclMeasurement) -> KclFigures:
+    """Return the figures of one run both ways."""
+    log = _us_per_payment(measured.from_the_log, measured.payments)
+    daemon = _us_per_payment(measured.from_the_daemon, measured.payments)
+    added = daemon.less(log)
+    return KclFigures(measured.payments, log.cpu, daemon.cpu, round(added.wall, 2), round(added.cpu, 2))
 
 
 def figures_of(clean: Measurement, watched: Measurement) -> AuthoriseFigures:

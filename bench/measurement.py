@@ -52,6 +52,14 @@ class Measurement:
     """Seconds inside the step by part, if a stopwatch ran."""
 
 
+class KclMeasurement(NamedTuple):
+    """What the same payments cost both ways."""
+
+    payments: int
+    from_the_log: Spent
+    from_the_daemon: Spent
+
+
 def now() -> Spent:
     """Return the time, and the CPU time of this process and of this thread."""
     return Spent(perf_counter(), process_time(), thread_time())

@@ -14,14 +14,22 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from bench.figures import AuthoriseFigures, BytewaxFigures, bytewax_figures_of, figures_of
+from bench.figures import (
+    AuthoriseFigures,
+    BytewaxFigures,
+    KclFigures,
+    bytewax_figures_of,
+    figures_of,
+    kcl_figures_of,
+)
 from bench.machine import Machine, load, look_at_machine
-from bench.measurement import Measurement
+from bench.measurement import KclMeasurement, Measurement
 
+T = TypeVar("T")
 Tell = Callable[[str], None]
 NO_BYTEWAX = "bytewax is not installed, so nothing is compared with it: pip install 'payments-on-streams[bytewax]'"
 
@@ -50,6 +58,7 @@ class BenchResult:
 
     authorise: AuthoriseFigures
     authorise_million: AuthoriseFigures
+    kcl_child: KclFigures
     bytewax: BytewaxFigures | None
     machine: Machine
 
@@ -62,6 +71,7 @@ class BenchResult:
             "million_over_ten_thousand": round(many.us_per_payment / few.us_per_payment, 2),
             "million_over_ten_thousand_cpu": round(many.cpu_us_per_payment / few.cpu_us_per_payment, 2),
             "resident_mib_max": max(few.resident_mib_max, many.resident_mib_max),
+            "kcl_child": asdict(self.kcl_child),
             "bytewax": None if self.bytewax is None else asdict(self.bytewax),
             "machine": asdict(self.machine),
         }
@@ -78,12 +88,15 @@ def run_bench(plan: Plan, tell: Tell) -> BenchResult:
         tell(NO_BYTEWAX)
     else:
         tell("the same agents, run by bytewax")
-        bytewax = bytewax_figures_of(_measure("bench.bytewax_flow", few), authorise, version("bytewax"))
+        measured = _measured(Measurement, "bench.bytewax_flow", few)
+        bytewax = bytewax_figures_of(measured, authorise, version("bytewax"))
+    tell("the same payments, from a daemon as KCL's")
+    kcl_child = kcl_figures_of(_measured(KclMeasurement, "bench.kcl_child", few))
     shutil.rmtree(few)
     _prepare(many, plan.many_accounts, plan.payments, plan.claims, tell)
     authorise_million = _authorise(many, tell)
     shutil.rmtree(many)
-    return BenchResult(authorise, authorise_million, bytewax, look_at_machine(plan.folder, load_before))
+    return BenchResult(authorise, authorise_million, kcl_child, bytewax, look_at_machine(plan.folder, load_before))
 
 
 def _prepare(folder: Path, accounts: int, payments: int, claims: int, tell: Tell) -> None:
@@ -94,17 +107,17 @@ def _prepare(folder: Path, accounts: int, payments: int, claims: int, tell: Tell
 
 def _authorise(world: Path, tell: Tell) -> AuthoriseFigures:
     tell("the authorise stage")
-    clean = _measure("bench.authorise", world)
+    clean = _measured(Measurement, "bench.authorise", world)
     tell("the authorise stage, with a stopwatch inside")
-    return figures_of(clean, _measure("bench.authorise", world, "--parts"))
+    return figures_of(clean, _measured(Measurement, "bench.authorise", world, "--parts"))
 
 
-def _measure(module: str, world: Path, *options: str) -> Measurement:
+def _measured(what: type[T], module: str, world: Path, *options: str) -> T:
     """Return what ``module`` measured over ``world``, in a process of its own."""
     scratch = world.with_name("scratch")
     measured = _run(module, str(world), str(scratch), *options)
     shutil.rmtree(scratch)
-    return msgspec.json.decode(measured, type=Measurement)
+    return msgspec.json.decode(measured, type=what)
 
 
 def _run(module: str, *arguments: str) -> bytes:

@@ -13,7 +13,7 @@ def print_figures(result: BenchResult, console: Console) -> None:
     """Print what was measured."""
     worlds = (result.authorise, result.authorise_million)
     console.print(_authorise_table(worlds))
-    for line in (_many_line(result), _bytewax_line(result), _machine_line(result)):
+    for line in (_many_line(result), _kcl_line(result), _bytewax_line(result), _machine_line(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -51,6 +51,14 @@ def _many_line(result: BenchResult) -> str:
     return (
         f"{result.authorise_million.accounts:,} accounts cost {figures['million_over_ten_thousand']} times as much as "
         f"{result.authorise.accounts:,} (CPU: {figures['million_over_ten_thousand_cpu']})"
+    )
+
+
+def _kcl_line(result: BenchResult) -> str:
+    child = result.kcl_child
+    return (
+        f"under KCL the process of a shard needs {child.added_cpu_us_per_payment} us of CPU more to come by a payment: "
+        f"{child.from_the_daemon_cpu_us} us from the daemon, {child.from_the_log_cpu_us} us from the embedded log"
     )
 
 

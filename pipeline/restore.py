@@ -1,8 +1,9 @@
 """Where a shard starts from, and how its state gets to where the next owner finds it.
 
-In this order: the state this worker still has; the newest snapshot that is whole; for a child of a split or merge its
-parents' END snapshots; for a shard that a stream was created with, nothing.  Whatever it is, the position inside says
-where reading goes on, and the log has the rest.
+In this order: the state this worker still has, unless another has owned the shard since and left a snapshot of a later
+position; the newest snapshot that is whole; for a child of a split or merge its parents' END snapshots; for a shard
+that a stream was created with, nothing.  Whatever it is, the position inside says where reading goes on, and the log
+has the rest.
 
 A snapshot is taken beside the hot path: flush in a thread while batches go on, copy by hard links between two batches,
 digest and publish in a thread.  How to run beside it is the caller's to say: a simulator does without threads.
@@ -67,7 +68,9 @@ class Restorer:
         source = Source(await self.log.incarnation_of(stream), stream, shard.shard_id)
         kept = self._kept(source)
         if kept is not None:
-            return kept
+            if not await self._is_overtaken(kept, shard.shard_id):
+                return kept
+            kept.close()
         folder = self.scratch / f"{self.stage.name}-{shard.shard_id}"
         manifest = await fetch_newest(self.snapshots, self.stage.name, shard.shard_id, source.pack().decode(), folder)
         if manifest is not None:
@@ -87,6 +90,12 @@ class Restorer:
                     f"stage {self.stage.name}, behaviour {version}: remembers {behaviour.remembers_us} us, but stream "
                     f"{self.stage.source_stream} keeps records for {retention_us} us; shorten the stream's retention"
                 )
+
+    async def _is_overtaken(self, kept: StateStore, shard_id: str) -> bool:
+        """Say whether another owner has gone further: what it read since may not be in the log any more."""
+        meta = read_meta(kept)
+        newest = max((each.position for each in await self.snapshots.manifests(self.stage.name, shard_id)), default=b"")
+        return meta is not None and newest > meta.position
 
     def _kept(self, source: Source) -> StateStore | None:
         store = self.stores.open(self.stage.name, source.shard_id)

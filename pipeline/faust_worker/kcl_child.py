@@ -15,23 +15,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.faust_worker import interpreter
 from pipeline.faust_worker.process import end_after, run_to_exit_code, run_until, stopped_by_signals
-from pipeline.kcl_daemon import shard_status
+from pipeline.kcl_daemon import child_metrics, shard_status
 from pipeline.kcl_daemon.shard_status import ShardStatus
 from pipeline.observe.logging import about
 from pipeline.stream_logs.backoff import Backoff
 from pipeline.stream_logs.kcl_pipe import DaemonPipe
+from pipeline.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.faust_worker.worker import Worker
+    from pipeline.observe.metrics import Metrics
     from pipeline.settings import Settings
 
     MakeWorker = Callable[[DaemonPipe], Worker]
@@ -39,38 +41,79 @@ if TYPE_CHECKING:
 RESTART_SECONDS_FIRST = 0.2
 RESTART_SECONDS_LONGEST = 2.0
 STATUS_SECONDS = 1.0
+METRICS_SECONDS = 5.0
+_US_PER_MS = 1_000
 
 _log = logging.getLogger(__name__)
 
 
-def run_child(make: MakeWorker, to_daemon: BinaryIO, status: Path, supervisor: int, settings: Settings) -> int:
-    """Serve the daemon with the workers that ``make`` returns; return the process's exit code."""
-    return run_to_exit_code(partial(_serve, make, to_daemon, status, supervisor, settings))
+@dataclass(frozen=True, slots=True)
+class ChildProcess:
+    """This process: a child, and what it tells of itself."""
 
+    stage: str
+    folder: Path
+    """Of its supervisor, for what all children tell."""
+    supervisor: int
+    """Its process id."""
+    metrics: Metrics
+    settings: Settings
 
-async def _serve(make: MakeWorker, to_daemon: BinaryIO, status: Path, supervisor: int, settings: Settings) -> None:
-    stop = stopped_by_signals(settings.worker.shutdown_seconds_max)
-    at_end = partial(end_after, settings.worker.shutdown_seconds_max)
-    pipe = DaemonPipe(sys.stdin.buffer, to_daemon, at_end)
-    child = Child(make, pipe, stop, settings.kcl.shard_restarts_max)
-    telling = asyncio.ensure_future(child.tell(status, supervisor))
-    interpreter.prepare()
-    try:
-        await child.run()
-    finally:
-        telling.cancel()
-        shard_status.remove(status, os.getpid())
+    def run(self, make: MakeWorker, from_daemon: BinaryIO, to_daemon: BinaryIO) -> int:
+        """Serve the daemon with the workers that ``make`` returns; return the process's exit code."""
+        return run_to_exit_code(partial(self._serve, make, from_daemon, to_daemon))
+
+    async def _serve(self, make: MakeWorker, from_daemon: BinaryIO, to_daemon: BinaryIO) -> None:
+        seconds_max = self.settings.worker.shutdown_seconds_max
+        stop = stopped_by_signals(seconds_max)
+        pipe = DaemonPipe(from_daemon, to_daemon, partial(end_after, seconds_max))
+        child = Child(self.stage, make, pipe, stop, self.settings.kcl.shard_restarts_max)
+        interpreter.prepare()
+        serving = asyncio.ensure_future(child.run())
+        telling = [asyncio.ensure_future(self._tell(child, stop))]
+        if self.settings.observe.port:
+            telling.append(asyncio.ensure_future(self._tell_metrics()))
+        try:
+            await asyncio.wait((serving, *telling), return_when=asyncio.FIRST_COMPLETED)
+            for task in telling:
+                if task.done():
+                    task.result()
+            await serving
+        finally:
+            for task in (serving, *telling):
+                task.cancel()
+            shard_status.remove(self.folder, os.getpid())
+            child_metrics.remove(self.folder, os.getpid())
+
+    async def _tell(self, child: Child, stop: asyncio.Event) -> None:
+        """Write the status file every second; end the process when its supervisor is gone."""
+        while True:
+            status = child.status()
+            if status is not None:
+                shard_status.write(self.folder, status)
+            if not shard_status.is_running(self.supervisor) and not stop.is_set():
+                _log.error("the supervisor of the KCL daemon is gone; stopping", extra=about(pid=self.supervisor))
+                stop.set()
+            await asyncio.sleep(STATUS_SECONDS)
+
+    async def _tell_metrics(self) -> None:
+        """Write the metrics file again and again, in a thread: it takes milliseconds that no batch should wait for."""
+        while True:
+            await asyncio.to_thread(child_metrics.write, self.folder, os.getpid(), self.metrics)
+            await asyncio.sleep(METRICS_SECONDS)
 
 
 class Child:
     """One worker after the other."""
 
-    def __init__(self, make: MakeWorker, pipe: DaemonPipe, stop: asyncio.Event, restarts_max: int) -> None:
+    def __init__(self, stage: str, make: MakeWorker, pipe: DaemonPipe, stop: asyncio.Event, restarts_max: int) -> None:
+        self._stage = stage
         self._make = make
         self._pipe = pipe
         self._stop = stop
         self._restarts_max = restarts_max
         self._restarts = 0
+        self._progressed_us = 0
         self._worker: Worker | None = None
 
     async def run(self) -> None:
@@ -100,25 +143,25 @@ class Child:
                 await worker.close()
             await asyncio.sleep(backoff.failed())
 
-    async def tell(self, folder: Path, supervisor: int) -> None:
-        """Write the status file every second; end the process when its supervisor is gone."""
-        while True:
-            for owned in self._worker.owned() if self._worker is not None else ():
-                if self._restarts and self._worker is not None and self._worker.batches_committed:
-                    self._restarts = 0
-                shard = ShardStatus(
-                    pid=os.getpid(),
-                    stage=owned.stage.name,
-                    shard=owned.shard_id,
-                    position=str(owned.shard.position),
-                    lag_records=owned.behind_records,
-                    lag_ms=owned.behind_us / 1000,
-                    progressed_us=owned.progressed_us,
-                    restarts=self._restarts,
-                )
-                shard_status.write(folder, shard)
-            if not shard_status.is_running(supervisor):
-                _log.error("the supervisor of the KCL daemon is gone; stopping", extra=about(pid=supervisor))
-                self._stop.set()
-                return
-            await asyncio.sleep(STATUS_SECONDS)
+    def status(self) -> ShardStatus | None:
+        """Return what is to be told of the shard, also while its state is not there; None before there is a shard."""
+        if self._pipe.shard_id is None:
+            return None
+        worker = self._worker
+        if worker is not None and worker.batches_committed:
+            self._restarts = 0
+        owned = next(iter(worker.owned()), None) if worker is not None else None
+        if owned is not None:
+            self._progressed_us = owned.progressed_us
+        elif self._progressed_us == 0:
+            self._progressed_us = SystemClock().now_us()
+        return ShardStatus(
+            pid=os.getpid(),
+            stage=self._stage,
+            shard=self._pipe.shard_id,
+            position=None if owned is None else str(owned.shard.position),
+            lag_records=0 if owned is None else owned.behind_records,
+            lag_ms=0.0 if owned is None else owned.behind_us / _US_PER_MS,
+            progressed_us=self._progressed_us,
+            restarts=self._restarts,
+        )

@@ -10,7 +10,9 @@ agree, and the state decides:
 
 A message is answered when everything in it was committed, and not before.  A checkpoint follows a snapshot, to the
 position that the snapshot has: from there another owner can begin.  At the shard's end it follows the END snapshot,
-which is read back first: what follows it is that children begin, and they have nothing else to begin from.
+which is read back first: what follows it is that children begin, and they have nothing else to begin from.  If it is
+damaged later, KCL will never deliver that shard again; so whoever needs it reads the shard once more, directly, and
+makes it anew.
 
         initialize ──> take over ──> processRecords* ──> shardEnded ──> read to the end ──> END snapshot, verified
                                           │                                                   ──> checkpoint ──> give up
@@ -28,6 +30,7 @@ from pipeline.errors import LogError
 from pipeline.faust_worker.batches import ShardBatch
 from pipeline.kernel.position import Position
 from pipeline.observe.logging import about
+from pipeline.restore import ParentsNotEndedError
 from pipeline.stream_logs import kcl
 from pipeline.stream_logs.backoff import Backoff
 from pipeline.stream_logs.kinesis_numbers import kinesis_number
@@ -86,12 +89,12 @@ class KclSource:
     async def run(self, deliver: Deliver) -> None:
         """Deliver batches until the daemon closes the line, or until stopped."""
         if self._pipe.shard_id is not None:
-            await self._take_over(self._pipe.shard_id)
+            await self._take_over(self._pipe.shard_id, deliver)
         while (message := await self._next()) is not None:
             match message:
                 case kcl.Initialize():
                     if self._owned is None:
-                        await self._take_over(message.shard_id)
+                        await self._take_over(message.shard_id, deliver)
                 case kcl.ProcessRecords():
                     await self._take_in(self._the_shard(), message, deliver)
                 case kcl.ShardEnded():
@@ -120,13 +123,26 @@ class KclSource:
             raise LogError("the KCL daemon speaks of a shard before it has named one, or behind its end")
         return self._owned
 
-    async def _take_over(self, shard_id: str) -> None:
-        stream = self._stage.source_stream
-        found = [shard for shard in await self._log.shards(stream) if shard.shard_id == shard_id]
-        if not found:
-            raise LogError(f"KCL has a lease of {stream}/{shard_id}, but the stream has no such shard: another stream?")
-        self._owned = owned = await self._shards.take_over(self._stage, found[0])
+    async def _take_over(self, shard_id: str, deliver: Deliver) -> None:
+        self._owned = owned = await self._restore(shard_id, deliver)
         _log.info("shard taken over at %s", owned.shard.position, extra=self._about())
+
+    async def _restore(self, shard_id: str, deliver: Deliver) -> OwnedShard:
+        """Own a shard.  What its parents must have left and have not is made here: for KCL they are done."""
+        stream = self._stage.source_stream
+        shard = next((shard for shard in await self._log.shards(stream) if shard.shard_id == shard_id), None)
+        if shard is None:
+            raise LogError(f"there is no shard {stream}/{shard_id}, which KCL or a child of it knows: another stream?")
+        try:
+            return await self._shards.take_over(self._stage, shard)
+        except ParentsNotEndedError as error:
+            _log.warning("%s; reading it again", error, extra=self._about())
+        for parent in shard.parents:
+            if not await self._shards.is_over(self._stage, parent):
+                again = await self._restore(parent, deliver)
+                await self._read_to_the_end(again, deliver)
+                await self._shards.give_up(again)
+        return await self._shards.take_over(self._stage, shard)
 
     async def _take_in(self, owned: OwnedShard, message: kcl.ProcessRecords, deliver: Deliver) -> None:
         if message.records:
@@ -191,10 +207,14 @@ class KclSource:
         if after != start:
             _log.info("read from %s to %s what KCL did not deliver", start, after, extra=self._about())
 
-    async def _end(self, owned: OwnedShard, deliver: Deliver) -> None:
-        """Take in what is left, publish the END snapshot, see that it is whole, and let the children begin."""
+    async def _read_to_the_end(self, owned: OwnedShard, deliver: Deliver) -> None:
+        """Take in what is left, publish the END snapshot, and see that it is whole."""
         await self._read(owned, deliver, None)
         await self._shards.verify_end(owned)
+
+    async def _end(self, owned: OwnedShard, deliver: Deliver) -> None:
+        """Leave the END snapshot, and let the children begin."""
+        await self._read_to_the_end(owned, deliver)
         backoff = Backoff()
         while error := await self._pipe.checkpoint(kcl.checkpoint_of_the_end()):
             if error == LEASE_LOST:

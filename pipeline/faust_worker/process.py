@@ -101,7 +101,7 @@ def _observe(worker: Worker, metrics: Metrics, settings: Settings) -> Observatio
     if port == 0:
         return None
     _log.info("metrics and health are at http://%s:%s", host, port)
-    return ObservationServer(host, port, metrics, worker.health)
+    return ObservationServer(host, port, metrics.registry, worker.health)
 
 
 def _await_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, shutdown_seconds_max: float) -> None:

@@ -20,19 +20,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.kcl_daemon import lines
 from pipeline.observe.logging import about
-from pipeline.stream_logs.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.ports import Clock
+    from pipeline.stream_logs.backoff import Backoff
 
-RESTART_SECONDS_FIRST = 1.0
-RESTART_SECONDS_LONGEST = 30.0
 STEADY_SECONDS = 60.0
 """Who ran for so long had started well: the waits begin anew."""
-TERM_SECONDS_BEYOND_GRACE = 10.0
-"""KCL may take leases anew while it shuts down soon after a reshard, and so uses up its whole grace."""
 LINE_BYTES_MAX = 16 << 20
 _LOOK_SECONDS = 0.05
 _US_PER_SECOND = 1_000_000
@@ -44,13 +40,21 @@ class Daemon:
     """The daemon of one stage."""
 
     def __init__(
-        self, stage: str, command: Sequence[str], clock: Clock, grace_seconds: float, children_seconds_max: float
+        self,
+        stage: str,
+        command: Sequence[str],
+        clock: Clock,
+        backoff: Backoff,
+        term_seconds_max: float,
+        children_seconds_max: float,
     ) -> None:
-        """Wait for ``grace_seconds`` from SIGTERM on, and for children that were left for ``children_seconds_max``."""
+        """Wait for ``term_seconds_max`` from SIGTERM on, for what is left of a session for ``children_seconds_max``."""
         self.stage = stage
         self._command = command
         self._clock = clock
-        self._grace_seconds = grace_seconds
+        self.backoff = backoff
+        """Between its starts."""
+        self._term_seconds_max = term_seconds_max
         self._children_seconds_max = children_seconds_max
         self.pid: int | None = None
         """None while it is not running."""
@@ -61,14 +65,13 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the daemon running until ``stop`` is set; return when it has ended, and its children."""
-        backoff = Backoff(RESTART_SECONDS_FIRST, RESTART_SECONDS_LONGEST)
         while not stop.is_set():
             code = await self._run_once(stop)
             if stop.is_set():
                 break
             if self._clock.now_us() - self.started_us > STEADY_SECONDS * _US_PER_SECOND:
-                backoff.succeeded()
-            seconds = backoff.failed()
+                self.backoff.succeeded()
+            seconds = self.backoff.failed()
             self.restarts += 1
             _log.error(
                 "the KCL daemon ended with %s and is started anew in %.1f s",
@@ -97,7 +100,7 @@ class Daemon:
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 process.terminate()
-                await asyncio.wait((ended,), timeout=self._grace_seconds + TERM_SECONDS_BEYOND_GRACE)
+                await asyncio.wait((ended,), timeout=self._term_seconds_max)
                 self.killed = not ended.done()
         finally:
             stopped.cancel()

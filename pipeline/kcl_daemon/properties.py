@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 SHARD_SYNC_MS = 5_000
 PARENT_POLL_MS = 1_000
-LEASE_ASSIGNMENT_MS = 1_000
-LEASE_METRICS_MS = 1_000
-LEASE_METRICS_CAPTURE_MS = 200
 INITIALIZATION_BACKOFF_MS = 200
 IDLE_MS_MIN = 200
 """Kinesis allows five reads of a shard a second."""
@@ -65,18 +62,15 @@ def _properties(plan: DaemonPlan, settings: KclSettings) -> dict[str, object]:
         # with 10,000 a backlog makes lines of 80 MB, and the JVM runs out of memory again and again.
         "maxRecords": settings.fetch_records_max,
         "idleTimeBetweenReadsInMillis": IDLE_MS_MIN,
-        # Who renewed no lease for so long has lost it: 3,000 is 6.7 s from SIGKILL to the next owner's first record.
-        "failoverTimeMillis": settings.failover_ms,
+        # Who renewed no lease for so long has lost it.  But KCL looks only every twice as long, and sees at its second
+        # look that nothing has moved since the first: half of ours makes it 3 to 6 s for 3,000.
+        "failoverTimeMillis": settings.failover_ms // 2,
         # 0 by default: the daemon would be gone before its children had heard of it.
         "shutdownGraceMillis": settings.grace_ms,
         "maxLeasesForWorker": settings.shards_max,
         # Children of a split or merge begin when their parents' end was noticed.
         "shardSyncIntervalMillis": SHARD_SYNC_MS,
         "parentShardPollIntervalMillis": PARENT_POLL_MS,
-        # Without these five a daemon's first record comes after 30 s and more.
-        "leaseAssignmentIntervalMillis": LEASE_ASSIGNMENT_MS,
-        "workerMetricsReporterFreqInMillis": LEASE_METRICS_MS,
-        "inMemoryWorkerMetricsCaptureFrequencyMillis": LEASE_METRICS_CAPTURE_MS,
         "schedulerInitializationBackoffTimeMillis": INITIALIZATION_BACKOFF_MS,
         # A checkpoint is a position that was delivered; asking Kinesis whether it is one costs a read.
         "validateSequenceNumberBeforeCheckpointing": "false",

@@ -29,20 +29,25 @@ class ShardStatus:
     pid: int
     stage: str
     shard: str
-    position: str
+    position: str | None
+    """None before the shard's state was there, or while it is made anew."""
     lag_records: int
     lag_ms: float
     progressed_us: int
-    """When the last batch was committed, or the shard taken over."""
+    """When the last batch was committed, or the shard taken over; before, when KCL gave the shard to this process."""
     restarts: int
     """Of the shard in its process, since it last made progress."""
 
 
 def write(folder: Path, status: ShardStatus) -> None:
     """Replace the child's file."""
-    path = folder / f"{status.pid}{SUFFIX}"
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(asdict(status)), "utf-8")
+    replace(folder / f"{status.pid}{SUFFIX}", json.dumps(asdict(status)).encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of a file that may be read at any moment."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_bytes(content)
     beside.replace(path)
 
 

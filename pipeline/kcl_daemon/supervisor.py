@@ -4,8 +4,8 @@
     3  could not start, or a daemon had to be killed in the end
 
 Which shards are here, how far behind they are and since when each made progress is told by their processes, in status
-files.  A shard that does not progress, which it does with every tick, makes this process unhealthy and is told as an
-error, once; so does a daemon that is not running.
+files.  A shard that does not progress, which it does with every tick, makes this process unhealthy, is counted in a
+metric, and is told as an error, once.  A daemon that is not running makes it unhealthy too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import StateError
 from pipeline.kcl_daemon import shard_status
+from pipeline.kcl_daemon.child_metrics import AllProcesses
 from pipeline.observe import metric_defs as defs
 from pipeline.observe.health import Health, ObservationServer
 from pipeline.observe.logging import about
@@ -68,16 +69,20 @@ class Supervisor:
         self._settings = settings
         self._metrics = metrics
         self._stop = asyncio.Event()
-        self._shown: set[tuple[str, str]] = set()
         self._stalled: set[tuple[str, str]] = set()
+
+    def stop(self) -> None:
+        """Let every daemon end in order, and :meth:`run` return."""
+        self._stop.set()
 
     async def run(self) -> int:
         """Run until a signal; return the process's exit code."""
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self._stop.set)
+            loop.add_signal_handler(each, self.stop)
         observe = self._settings.observe
-        page = ObservationServer(observe.host, observe.port, self._metrics, self.health) if observe.port else None
+        metrics = AllProcesses(self._metrics, self._statuses)
+        page = ObservationServer(observe.host, observe.port, metrics, self.health) if observe.port else None
         looking = asyncio.ensure_future(self._look())
         try:
             async with asyncio.TaskGroup() as running:
@@ -129,27 +134,19 @@ class Supervisor:
         return Health(not stalled and not down, details)
 
     async def _look(self) -> None:
-        """Show every second in metrics what the status files say, and tell of shards that stand still."""
+        """Look every second which shards stand still; count them, and tell of each once."""
         while True:
             now_us = self._clock.now_us()
-            shards = {(shard.stage, shard.shard): shard for shard in shard_status.read_all(self._statuses)}
-            for labels, shard in shards.items():
-                self._metrics.gauge(defs.LAG_MS, *labels).set(shard.lag_ms)
-                self._metrics.gauge(defs.LAG_RECORDS, *labels).set(shard.lag_records)
-                self._metrics.gauge(defs.LAST_PROGRESS, *labels).set(shard.progressed_us / _US_PER_SECOND)
-            for labels in self._shown - shards.keys():
-                for gauge in (defs.LAG_MS, defs.LAG_RECORDS, defs.LAST_PROGRESS):
-                    self._metrics.forget(gauge, *labels)
-            self._shown = set(shards)
+            shards = shard_status.read_all(self._statuses)
+            stalled = {(shard.stage, shard.shard): shard for shard in shards if self._is_stalled(shard, now_us)}
             for daemon in self._daemons:
-                owned = sum(stage == daemon.stage for stage, _ in shards)
-                self._metrics.gauge(defs.OWNED_SHARDS, daemon.stage).set(owned)
+                count = sum(stage == daemon.stage for stage, _ in stalled)
+                self._metrics.gauge(defs.STALLED_SHARDS, daemon.stage).set(count)
                 self._metrics.gauge(defs.DAEMON_RESTARTS, daemon.stage).set(daemon.restarts)
-            stalled = {labels for labels, shard in shards.items() if self._is_stalled(shard, now_us)}
-            for stage, name in stalled - self._stalled:
-                since = (now_us - shards[stage, name].progressed_us) / _US_PER_SECOND
+            for stage, name in stalled.keys() - self._stalled:
+                since = (now_us - stalled[stage, name].progressed_us) / _US_PER_SECOND
                 _log.error("no progress for %.0f s", since, extra=about(stage=stage, shard=name))
-            self._stalled = stalled
+            self._stalled = set(stalled)
             await self._clock.sleep(LOOK_SECONDS)
 
     def _is_stalled(self, shard: ShardStatus, now_us: int) -> bool:

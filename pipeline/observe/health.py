@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline.observe.metrics import Metrics
+    from prometheus_client.registry import Collector
 
 
 class Health(NamedTuple):
@@ -33,7 +33,7 @@ class Health(NamedTuple):
 class ObservationServer:
     """Serves metrics and health over HTTP from its start to :meth:`close`."""
 
-    def __init__(self, host: str, port: int, metrics: Metrics, health: Callable[[], Health]) -> None:
+    def __init__(self, host: str, port: int, metrics: Collector, health: Callable[[], Health]) -> None:
         class Handler(_Handler):
             pages = _Pages(metrics, health)
 
@@ -53,13 +53,13 @@ class ObservationServer:
 
 
 class _Pages:
-    def __init__(self, metrics: Metrics, health: Callable[[], Health]) -> None:
+    def __init__(self, metrics: Collector, health: Callable[[], Health]) -> None:
         self._metrics = metrics
         self._health = health
 
     def get(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         if path == "/metrics":
-            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._metrics.registry)
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._metrics)
         if path == "/health":
             healthy, details = self._health()
             status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE

@@ -112,6 +112,9 @@ DAEMON_RESTARTS = GaugeDefinition("pipeline_kcl_daemon_restarts", "Times the KCL
 """Each took all shards of the stage that were here down for some seconds; rising all the time, look for a shard that
 fails."""
 
+STALLED_SHARDS = GaugeDefinition("pipeline_kcl_stalled_shards", "Shards here that do not progress.", ("stage",))
+"""Alert above 0: also of a shard whose state is never there, which has no other figures.  /health names it."""
+
 TIMERS = GaugeDefinition("pipeline_timers", "Deadlines set and not yet due.", ("stage", "shard"))
 """In the clearing: payments that wait for an answer.  All of them are in memory."""
 

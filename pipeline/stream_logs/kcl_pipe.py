@@ -3,8 +3,8 @@
 A message that was not answered is received again by whoever asks next.  So a shard that failed is made anew in the
 same process, beside the same daemon, and finds the message in hand as the first one.
 
-stdin is read by a thread, as nothing else reads a pipe while the event loop goes on.  The daemon's end is the end of
-stdin; the thread then calls ``at_end``, which may end the process if nobody else does.
+What comes in is read by a thread, as nothing else reads a pipe while the event loop goes on.  The daemon's end is its
+end; the thread then calls ``at_end``, which may end the process if nobody else does.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ def test_it_prints_one_object_with_both_worlds_and_the_machine(printed: dict[str
         "million_over_ten_thousand",
         "million_over_ten_thousand_cpu",
         "resident_mib_max",
+        "kcl_child",
         "bytewax",
         "machine",
     }
@@ -66,6 +67,14 @@ def test_the_parts_add_up_and_none_is_missing(printed: dict[str, Any], world: st
 
 def test_most_payments_are_authorised(printed: dict[str, Any]) -> None:
     assert printed["authorise"]["authorised"] > 900
+
+
+def test_payments_are_heard_from_a_daemon_at_a_cost(printed: dict[str, Any]) -> None:
+    child = printed["kcl_child"]
+
+    assert child["payments"] == 1_000
+    added = child["from_the_daemon_cpu_us"] - child["from_the_log_cpu_us"]
+    assert child["added_cpu_us_per_payment"] == pytest.approx(added, abs=0.02)
 
 
 def test_bytewax_is_compared_or_its_absence_is_told(

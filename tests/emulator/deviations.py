@@ -1,4 +1,4 @@
-"""What of the log contract kinesis-local, or Kinesis itself, does not do, and why; everything else must hold.
+"""What of the log contract an emulator, or Kinesis itself, does not do, and why; everything else must hold.
 
 Where the rule matters on Kinesis too, a test of this folder holds it in a form that can be tried there.
 
@@ -12,6 +12,9 @@ kinesis-local 0.6.2 besides, where no test is lost by it:
 - MergeShards wants the lower shard first: it gets it.
 - CreateStream cuts the hashes one lower than Kinesis does: nothing may depend on where.
 - It never throttles, and counts no reads.
+
+kinesalite 3.3.3 besides: it tells no children with the end of a shard, which KCL needs and boto3 does not; and it lets
+a shard be split from two above its first hash on, as Kinesis's own words for a refusal have it.
 """
 
 from __future__ import annotations
@@ -32,4 +35,12 @@ DEVIATIONS = {
     "test_a_child_is_read_from_0_although_its_sequence_numbers_begin_above": _NUMBERS,
     "test_every_lineage_of_shards_has_increasing_arrival_times_and_sequences": _NUMBERS,
 }
-"""By the name of the test, as a reason to skip it."""
+"""Of all of them: by the name of the test, as a reason to skip it."""
+
+_THE_END_COMES_LATER = "kinesalite tells the end of a shard up to a second after its last record"
+OF_KINESALITE = {
+    "test_only_the_last_record_of_a_closed_shard_ends_it": _THE_END_COMES_LATER,
+    "test_a_shard_that_was_closed_empty_ends_at_once": _THE_END_COMES_LATER,
+    "test_at_any_time_an_empty_shard_begins_at_its_end": "kinesalite never answers where nothing arrived since a time",
+}
+"""Of kinesalite alone."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
+from pipeline.kcl_daemon import standard_streams
+
 
 def main() -> int:
-    to_daemon = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    line = standard_streams.take()
     from agents.kcl import ChildPlan, run_shard
     from pipeline.settings import load_settings
     from tests.toy_stage import toy_stage
 
-    return run_shard(ChildPlan.parse(sys.argv[1:]), toy_stage(), to_daemon, load_settings(os.environ))
+    return run_shard(ChildPlan.parse(sys.argv[1:]), toy_stage(), line, load_settings(os.environ))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -58,6 +58,19 @@ def skip_unless_installed() -> None:
         pytest.skip(missing)
 
 
+def environment_of(emulator: kinesis_local.KinesisLocal, account: str, dynamodb: str) -> dict[str, str]:
+    """Return what a worker run by KCL needs to know to find the emulators, in an application of the account's own."""
+    return {
+        **emulator.environment(account),
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb,
+        "JAVA_TOOL_OPTIONS": _QUICK_JAVA,
+        "PAYMENTS_KCL_APPLICATION": f"test-{account}",
+        "PAYMENTS_KCL_RETRIEVAL": "polling",
+        "PAYMENTS_KCL_HEAP_MIB": "256",
+        "PAYMENTS_KINESIS_READS_PER_SECOND_MAX": "100",
+    }
+
+
 class KclUnderTest:
     """One application: its streams, its lease table, and the folder of its worker."""
 
@@ -79,16 +92,10 @@ class KclUnderTest:
             port = listener.getsockname()[1]
         environment = {
             **os.environ,
-            **self._emulator.environment(self._account),
-            "AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb,
-            "JAVA_TOOL_OPTIONS": _QUICK_JAVA,
-            "PAYMENTS_KCL_APPLICATION": f"test-{self._account}",
-            "PAYMENTS_KCL_RETRIEVAL": "polling",
-            "PAYMENTS_KCL_HEAP_MIB": "256",
+            **environment_of(self._emulator, self._account, self._dynamodb),
             "PAYMENTS_OBSERVE_PORT": str(port),
             "PAYMENTS_STATE_SNAPSHOTS": str(self.folder / "snapshots"),
             "PAYMENTS_WORKER_SNAPSHOT_SECONDS": "2",
-            "PAYMENTS_KINESIS_READS_PER_SECOND_MAX": "100",
         }
         worker = WorkerProcess(self.folder / name, environment, port)
         try:
@@ -107,6 +114,23 @@ class KclUnderTest:
         for first in range(0, len(entries), 100):
             results = await self.log.put_records(SOURCE, entries[first : first + 100])
             assert all(isinstance(result, Landed) for result in results)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[None]:
+        """Put words all the time meanwhile."""
+        stopping = asyncio.Event()
+
+        async def say() -> None:
+            while not stopping.is_set():
+                await self.say(40, keys=20, in_a_record=2)
+                await asyncio.sleep(0.1)
+
+        saying = asyncio.ensure_future(say())
+        try:
+            yield
+        finally:
+            stopping.set()
+            await saying
 
     async def counted(self, seconds_max: float) -> int:
         """Wait until every word was counted, each exactly once and in order; return how many outputs are repeats."""
@@ -191,12 +215,35 @@ class WorkerProcess:
 
     async def owns(self, *shard_ids: str) -> Sequence[dict[str, Any]]:
         """Wait until it owns these shards and no others; return what it says of them."""
-        await self._until(lambda: [shard["shard"] for shard in self.shards()] == list(shard_ids), f"owns {shard_ids}")
+        await self.until(lambda: self._owned() == list(shard_ids), f"owns {shard_ids}")
         return self.shards()
+
+    def _owned(self) -> list[str]:
+        return [shard["shard"] for shard in self.shards() if shard["position"]]
 
     async def restarted(self, times: int) -> None:
         """Wait until its daemon was started anew."""
-        await self._until(lambda: self.health()["daemons"][0]["restarts"] >= times, f"restarted {times} times")
+        await self.until(lambda: self.health()["daemons"][0]["restarts"] >= times, f"restarted {times} times")
+
+    def kill(self) -> None:
+        """Kill everything at once, as if the machine had gone."""
+        daemons = daemons_of(self.process.pid)
+        self.process.kill()
+        for pid in daemons:
+            os.killpg(pid, signal.SIGKILL)
+        self.process.wait()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Stop everything where it is, as a machine does that swaps or migrates; then let it go on."""
+        groups = [self.process.pid, *daemons_of(self.process.pid)]
+        for pid in groups:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in groups:
+                os.killpg(pid, signal.SIGCONT)
 
     async def stop(self) -> int:
         """Send SIGTERM; return the exit code."""
@@ -205,25 +252,23 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Kill whatever is left."""
-        daemons = []
         if self.process.poll() is None:
-            try:
-                daemons = [daemon["pid"] for daemon in self.health()["daemons"] if daemon["pid"]]
-            except (OSError, ValueError):
-                daemons = []
-            self.process.kill()
-        self.process.wait()
-        for pid in daemons:
-            os.killpg(pid, signal.SIGKILL)
+            self.kill()
         self._said.close()
 
-    async def _until(self, holds: Callable[[], bool], what: str, seconds_max: float = START_SECONDS_MAX) -> None:
+    async def until(self, holds: Callable[[], bool], what: str, seconds_max: float = START_SECONDS_MAX) -> None:
         until = time.monotonic() + seconds_max
         while not holds():
             if time.monotonic() > until or self.process.poll() is not None:
                 said = (self._folder / "worker.log").read_text("utf-8", "replace")[-3000:]
                 pytest.fail(f"not in {seconds_max} s, or ended: {what}; {self.shards()}; {said}")
             await asyncio.sleep(0.1)
+
+
+def daemons_of(supervisor: int) -> list[int]:
+    """Return the process ids of a supervisor's daemons."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return [int(pid) for pid in children]
 
 
 class _Nowhere:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.aws_under_test import aws_server
 from tests.emulator.kcl_under_test import KclUnderTest, skip_unless_installed
-from tests.toy_stage import SOURCE
+from tests.toy_stage import DESTINATION, SOURCE
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.slow]
 
@@ -59,38 +59,32 @@ def test_nothing_is_lost_or_counted_twice_when_a_child_or_the_daemon_is_killed(k
 async def _killed(kcl: KclUnderTest) -> None:
     with kcl.worker() as worker:
         shards = await worker.owns(FIRST, SECOND)
-        load = asyncio.ensure_future(_load(kcl))
-        os.kill(shards[0]["pid"], signal.SIGKILL)
-        await worker.restarted(1)
-        await worker.owns(FIRST, SECOND)
-        os.kill(worker.health()["daemons"][0]["pid"], signal.SIGKILL)
-        await worker.restarted(2)
-        await worker.owns(FIRST, SECOND)
-        load.cancel()
+        async with kcl.load():
+            os.kill(shards[0]["pid"], signal.SIGKILL)
+            await worker.restarted(1)
+            await worker.owns(FIRST, SECOND)
+            os.kill(worker.health()["daemons"][0]["pid"], signal.SIGKILL)
+            await worker.restarted(2)
+            await worker.owns(FIRST, SECOND)
         await kcl.counted(30)
         assert await worker.stop() == 0
     assert await kcl.replayed_equal() == 2
 
 
-def test_a_split_and_a_merge_under_load_lose_nothing(kcl: KclUnderTest) -> None:
+def test_splits_and_merges_of_what_is_read_and_written_under_load_lose_nothing(kcl: KclUnderTest) -> None:
     asyncio.run(_resharded(kcl))
 
 
 async def _resharded(kcl: KclUnderTest) -> None:
     with kcl.worker() as worker:
         await worker.owns(FIRST, SECOND)
-        load = asyncio.ensure_future(_load(kcl))
-        await kcl.log.split(SOURCE, FIRST, 1 << 126)
-        await worker.owns(SECOND, "shardId-000000000002", "shardId-000000000003")
-        await kcl.log.merge(SOURCE, "shardId-000000000003", SECOND)
-        await worker.owns("shardId-000000000002", "shardId-000000000004")
-        load.cancel()
+        async with kcl.load():
+            await kcl.log.split(SOURCE, FIRST, 1 << 126)
+            await kcl.log.split(DESTINATION, FIRST, 1 << 126)
+            await worker.owns(SECOND, "shardId-000000000002", "shardId-000000000003")
+            await kcl.log.merge(SOURCE, "shardId-000000000003", SECOND)
+            await kcl.log.merge(DESTINATION, "shardId-000000000003", SECOND)
+            await worker.owns("shardId-000000000002", "shardId-000000000004")
         await kcl.counted(30)
         assert await worker.stop() == 0
     assert await kcl.replayed_equal() == 5
-
-
-async def _load(kcl: KclUnderTest) -> None:
-    while True:
-        await asyncio.shield(kcl.say(40, keys=20, in_a_record=2))
-        await asyncio.sleep(0.1)

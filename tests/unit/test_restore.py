@@ -147,6 +147,19 @@ def test_another_machine_goes_on_from_the_newest_snapshot(worker: Worker) -> Non
     assert state_digest(restored) == state_digest(shard.store)
 
 
+def test_a_machine_that_gets_a_shard_back_goes_on_from_what_another_left_meanwhile(worker: Worker) -> None:
+    worker.put("k", Noted("a"))
+    worker.snapshot(worker.start(FIRST))
+    kept = worker.stores
+    worker.put("k", Noted("b"))
+    other = worker.on_another_machine().start(FIRST)
+    worker.snapshot(other)
+
+    worker.stores = kept
+
+    assert read_meta(worker.restore(FIRST)) == other.committed
+
+
 def test_a_snapshot_has_what_was_committed_until_it_was_copied(worker: Worker) -> None:
     worker.put("k", Noted("a"))
     shard = worker.start(FIRST)

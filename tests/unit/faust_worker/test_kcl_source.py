@@ -21,7 +21,7 @@ from pipeline.faust_worker.kcl_source import KclSource
 from pipeline.faust_worker.ports import WorkerPorts
 from pipeline.faust_worker.worker import Worker
 from pipeline.observe.metrics import Metrics
-from pipeline.ports import Entry, Landed, Record, Refused, Slice
+from pipeline.ports import Entry, Landed, Manifest, Record, Refused, ShardDescription, Slice
 from pipeline.settings import Settings, WorkerSettings
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
@@ -47,6 +47,16 @@ class LogLikeKinesis(MemoryLog):
         self.taking = asyncio.Event()
         """Cleared, it takes no outputs."""
         self.taking.set()
+        self.found = asyncio.Event()
+        """Cleared, it does not say which shards it has."""
+        self.found.set()
+        self.asked = asyncio.Event()
+        """Set once somebody wants to know."""
+
+    async def shards(self, stream: str) -> Sequence[ShardDescription]:
+        self.asked.set()
+        await self.found.wait()
+        return await super().shards(stream)
 
     async def read(self, stream: str, shard_id: str, after: int, limit: int) -> Slice:
         if stream == SOURCE:
@@ -75,6 +85,7 @@ class Daemon:
         self._folder = folder
         self._to_child, self._from_child = -1, -1
         self._lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.the_child: Child
         self.running: asyncio.Task[None]
 
     @asynccontextmanager
@@ -93,7 +104,8 @@ class Daemon:
                 return Worker("child", [toy_stage()], None, ports, chosen, Metrics(), make_source=source)
 
             reading = asyncio.ensure_future(self._read())
-            self.running = asyncio.ensure_future(Child(make, pipe, asyncio.Event(), restarts_max).run())
+            self.the_child = Child("count", make, pipe, asyncio.Event(), restarts_max)
+            self.running = asyncio.ensure_future(self.the_child.run())
             try:
                 yield
             finally:
@@ -101,6 +113,10 @@ class Daemon:
                 await asyncio.wait((self.running,), timeout=PATIENCE_SECONDS)
                 reading.cancel()
         os.close(self._from_child)
+
+    def on_another_machine(self) -> None:
+        """Let the next child find no state but what is in snapshots."""
+        self._stores = MemoryStores()
 
     def say(self, action: str, **content: object) -> None:
         os.write(self._to_child, json.dumps({"action": action, **content}).encode() + b"\n")
@@ -114,8 +130,8 @@ class Daemon:
     async def dealt_with(self, action: str) -> None:
         assert await self.hear() == {"action": "status", "responseFor": action}
 
-    async def initialize(self) -> None:
-        self.say("initialize", shardId=SHARD, sequenceNumber="TRIM_HORIZON", subSequenceNumber=0)
+    async def initialize(self, shard_id: str = SHARD) -> None:
+        self.say("initialize", shardId=shard_id, sequenceNumber="TRIM_HORIZON", subSequenceNumber=0)
         await self.dealt_with("initialize")
 
     async def deliver(self, first: int = 0, last: int | None = None) -> None:
@@ -259,6 +275,89 @@ def test_the_end_is_checkpointed_behind_the_end_snapshot(tmp_path: Path) -> None
             assert (await daemon.hear())["action"] == "checkpoint"
             daemon.say("checkpoint")
             await daemon.dealt_with("shardEnded")
+
+    asyncio.run(scenario())
+
+
+async def end_the_shard(daemon: Daemon) -> None:
+    """Split the shard; let a child read it to its end, and its checkpoint there be made."""
+    async with daemon.child():
+        await daemon.initialize()
+        await daemon.deliver()
+        await daemon.dealt_with("processRecords")
+        await daemon.log.split(SOURCE, SHARD, 1 << 127)
+        daemon.say("shardEnded")
+        assert (await daemon.hear())["action"] == "checkpoint"
+        daemon.say("checkpoint")
+        await daemon.dealt_with("shardEnded")
+
+
+async def ends_of(daemon: Daemon) -> list[Manifest]:
+    return [manifest for manifest in await daemon.snapshots.manifests("count", SHARD) if manifest.ended]
+
+
+@pytest.mark.parametrize("another_machine", [True, False])
+def test_a_child_whose_parent_left_a_damaged_end_reads_the_parent_again(tmp_path: Path, another_machine: bool) -> None:
+    async def scenario() -> None:
+        async with a_daemon(tmp_path, "one", "two") as daemon:
+            await end_the_shard(daemon)
+            (end,) = await ends_of(daemon)
+            for digest in end.files.values():
+                daemon.snapshots.files[digest] = b"damaged"
+            if another_machine:
+                daemon.on_another_machine()
+            async with daemon.child():
+                await daemon.initialize("shardId-000000000001")
+            assert await ends_of(daemon) == [end]
+            found = await read_downstream(daemon.log)
+            assert found.counts["key"] == [1, 2, 3, 4, 5, 6]
+
+    asyncio.run(scenario())
+
+
+def test_an_end_snapshot_that_is_damaged_at_once_is_made_again_before_the_children_begin(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_daemon(tmp_path, "one") as daemon, daemon.child(restarts_max=1):
+            await daemon.initialize()
+            await daemon.log.split(SOURCE, SHARD, 1 << 127)
+            fetch = daemon.snapshots.fetch
+
+            async def damaged(manifest: Manifest, folder: Path) -> None:
+                daemon.snapshots.fetch = fetch  # type: ignore[method-assign]
+                for digest in manifest.files.values():
+                    daemon.snapshots.files[digest] = b"damaged"
+                await fetch(manifest, folder)
+
+            daemon.snapshots.fetch = damaged  # type: ignore[method-assign]
+            daemon.say("shardEnded")
+            assert (await daemon.hear())["action"] == "checkpoint"
+            (end,) = await ends_of(daemon)
+            await daemon.snapshots.fetch(end, tmp_path / "whole")
+            daemon.say("checkpoint")
+            await daemon.dealt_with("shardEnded")
+
+    asyncio.run(scenario())
+
+
+def test_a_child_says_of_its_shard_what_there_is_to_say_also_before_it_has_its_state(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_daemon(tmp_path, "one") as daemon, daemon.child():
+            assert daemon.the_child.status() is None
+            daemon.log.found.clear()
+            daemon.say("initialize", shardId=SHARD)
+            await daemon.log.asked.wait()
+            waiting = daemon.the_child.status()
+            assert waiting is not None
+            assert (waiting.shard, waiting.position) == (SHARD, None)
+            assert waiting.progressed_us > 0
+            daemon.log.found.set()
+            await daemon.dealt_with("initialize")
+            await daemon.deliver()
+            await daemon.dealt_with("processRecords")
+            status = daemon.the_child.status()
+            assert status is not None
+            assert status.position is not None
+            assert status.progressed_us > waiting.progressed_us
 
     asyncio.run(scenario())
 

@@ -34,7 +34,7 @@ def test_a_scrape_shows_load_lag_latency_and_what_is_held(testbed: WorkerUnderTe
                 return testbed.sample("pipeline_records_in_total", stage="count", shard=FIRST) == 5
 
             await eventually(committed)
-            server = ObservationServer("127.0.0.1", 0, testbed.metrics, testbed.worker.health)
+            server = ObservationServer("127.0.0.1", 0, testbed.metrics.registry, testbed.worker.health)
             found = await asyncio.to_thread(scrape, server.port)
             server.close()
 

@@ -16,7 +16,7 @@ from pipeline.observe.metrics import Metrics
 @contextmanager
 def observed(health: Health) -> Iterator[tuple[ObservationServer, Metrics]]:
     metrics = Metrics()
-    server = ObservationServer("127.0.0.1", 0, metrics, lambda: health)
+    server = ObservationServer("127.0.0.1", 0, metrics.registry, lambda: health)
     try:
         yield server, metrics
     finally:

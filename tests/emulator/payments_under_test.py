@@ -1,0 +1,134 @@
+"""The product on Kinesis, as a test sees it: real processes, payments from submission to settlement, the audit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from agents.streams import ALL_STREAMS, CONTROL
+from agents.topology import AUTHORISE, SETTLE
+from agents.topology import CONTROL as CONTROL_STAGE
+from demo.fleet import Fleet, Member
+from pipeline.kernel.agent import Stage
+from pipeline.ports import Log, ShardDescription
+from pipeline.state.snapshots import FolderSnapshots
+from pipeline.stream_logs.kinesis import KinesisLog
+from pipeline.system_clock import SystemClock
+from replay.verify import ShardVerdict, verify_stage
+from tests.e2e.audit import Audit, audit_log, orders_of
+from tests.emulator import kinesis_local
+from tests.emulator.kinesis_under_test import HURRIED
+from tests.emulator.recorded import Books, Recorded
+
+SEED, SHARDS = 1, 2
+STAGES = (CONTROL_STAGE, AUTHORISE, SETTLE)
+SECONDS_MAX = 300.0
+_LOOK_SECONDS = 1.0
+
+
+class Scene:
+    """Workers, participants and a generator, each a process, on streams of an account of its own.
+
+    ``workers`` says which stages each worker runs.  All of them keep their snapshots in one place.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log_name: str,
+        workers: Mapping[str, Sequence[Stage]],
+        count: int,
+        settings: Callable[[kinesis_local.KinesisLocal, str], Mapping[str, str]],
+    ) -> None:
+        emulator = kinesis_local.running()
+        account = kinesis_local.new_account()
+        self.count = count
+        self._folder = folder
+        self._log_name = log_name
+        self._environment = {
+            "PAYMENTS_KINESIS_READS_PER_SECOND_MAX": "10",
+            **settings(emulator, account),
+            "PAYMENTS_STATE_SNAPSHOTS": str(folder / "snapshots"),
+        }
+        self._runner = asyncio.Runner()
+        self.log = KinesisLog(emulator.client(account), SystemClock(), "kinesis:test", HURRIED)
+        self._runner.run(create_streams(self.log))
+        self.fleet = Fleet(
+            [
+                *(self._worker(name, stages) for name, stages in workers.items()),
+                self._edge("links"),
+                self._edge("generator", "--count", str(count), "--tps", "8", "--cycle-seconds", "5"),
+            ]
+        )
+
+    def run(self, *disturbances: Callable[[Scene], None]) -> Audit:
+        """Run until every payment has ended, and stop every process in order; what disturbs comes meanwhile."""
+        self.fleet.start()
+        until = time.monotonic() + SECONDS_MAX
+        waiting = list(disturbances)
+        orders = orders_of(SEED, self.count)
+        while True:
+            self.fleet.look_after()
+            found = self._runner.run(audit_log(self.log))
+            if waiting and len(found.settled()) > (len(disturbances) - len(waiting)) * 10:
+                waiting.pop(0)(self)
+            elif not waiting and not found.never_submitted(orders) and not found.not_ended_once():
+                break
+            assert time.monotonic() < until, (waiting, found.never_submitted(orders), found.not_ended_once())
+            time.sleep(_LOOK_SECONDS)
+        for member in reversed(self.fleet.members):
+            assert self.fleet.stop(member), member.last_words()
+        return self._runner.run(audit_log(self.log))
+
+    def split(self, stream: str, shard_id: str) -> None:
+        """Split a shard in its middle."""
+        shard = self._shard(stream, shard_id)
+        self._runner.run(self.log.split(stream, shard_id, (shard.hash_range.first + shard.hash_range.last) // 2))
+
+    def merge(self, stream: str, shard_id: str, other: str) -> None:
+        """Merge two neighbours, the lower first."""
+        self._runner.run(self.log.merge(stream, shard_id, other))
+
+    def books(self) -> Books:
+        """Return what the auditor finds in all that was recorded."""
+        return Books(self._runner.run(Recorded.of(self.log)))
+
+    def verify(self) -> list[ShardVerdict]:
+        """Replay every stage from its stream, and compare with what the workers left."""
+        return self._runner.run(self._verify())
+
+    def close(self) -> None:
+        self.fleet.kill_all()
+        self.log.close()
+        self._runner.close()
+
+    async def _verify(self) -> list[ShardVerdict]:
+        snapshots = FolderSnapshots(self._folder / "snapshots")
+        verdicts: list[ShardVerdict] = []
+        for stage in STAGES:
+            shards = await self.log.shards(stage.source_stream)
+            live = [(await snapshots.manifests(stage.name, shard.shard_id))[0] for shard in shards]
+            verdicts += await verify_stage(stage, self.log, live)
+        return verdicts
+
+    def _shard(self, stream: str, shard_id: str) -> ShardDescription:
+        return next(shard for shard in self._runner.run(self.log.shards(stream)) if shard.shard_id == shard_id)
+
+    def _worker(self, name: str, stages: Sequence[Stage]) -> Member:
+        named = [argument for stage in stages for argument in ("--stage", stage.name)]
+        return self._member(name, self._log_name, "agents.cli", "worker", *named)
+
+    def _edge(self, name: str, *arguments: str) -> Member:
+        log_name = f"kinesis:{kinesis_local.REGION}"
+        return self._member(name, log_name, f"agents.edge.{name}", "--seed", str(SEED), *arguments)
+
+    def _member(self, name: str, log_name: str, *arguments: str) -> Member:
+        where = ("--log", log_name, "--data", str(self._folder / name))
+        log_file = self._folder / f"{name}.log"
+        return Member(name, (*arguments, *where), log_file, name == "generator", self._environment)
+
+
+async def create_streams(log: Log) -> None:
+    await asyncio.gather(*(log.create_stream(stream, 1 if stream == CONTROL else SHARDS) for stream in ALL_STREAMS))
