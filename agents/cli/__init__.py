@@ -18,6 +18,7 @@ import typer
 from agents.cli.bench import bench
 from agents.cli.chaos import chaos
 from agents.cli.demo import demo
+from agents.cli.failures import Commands
 from agents.cli.generate import generate
 from agents.cli.simulate import simulate
 from agents.cli.stack import stack
@@ -25,6 +26,7 @@ from agents.cli.status import status
 from agents.cli.worker import worker
 
 app = typer.Typer(
+    cls=Commands,
     help="Instant payments on ordered streams: exactly once, replayable, and able to prove it.",
     no_args_is_help=True,
     add_completion=False,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from agents.cli.failures import COULD_NOT_BE_DONE, finite
+
 
 class Place(StrEnum):
     """Where a demo can take place."""
@@ -17,8 +19,8 @@ class Place(StrEnum):
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long payments are submitted.")] = 20.0,
-    tps: Annotated[float, typer.Option(min=0.1, help="Payments submitted a second.")] = 500.0,
+    seconds: Annotated[float, typer.Option(min=0.1, callback=finite, help="How long payments are submitted.")] = 20.0,
+    tps: Annotated[float, typer.Option(min=0.1, callback=finite, help="Payments submitted a second.")] = 500.0,
     shards: Annotated[int, typer.Option(min=1, max=64, help="Shards of each stream.")] = 4,
     seed: Annotated[int, typer.Option(help="The payments and the participants' answers are functions of it.")] = 1,
     on: Annotated[
@@ -68,7 +70,7 @@ def demo(
                 result = run_demo(plan, clock, view.show, site)
         except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError, StartError) as failure:
             console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False)
-            raise typer.Exit(3) from None
+            raise typer.Exit(COULD_NOT_BE_DONE) from None
     print_report(result, console)
     if report is not None:
         console.print(f"report: {write_page(result, report)}")

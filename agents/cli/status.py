@@ -20,15 +20,9 @@ def status(
     """
     import json as json_format
 
-    from agents.edge.errors import EdgeError
     from agents.edge.projector_tables import find_payment
-    from pipeline.errors import LogError
 
-    try:
-        found = find_payment(tables, region, payment_id)
-    except (EdgeError, LogError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(3) from None
+    found = find_payment(tables, region, payment_id)
     if found is None:
         typer.echo(f"{payment_id}: the projector knows no such payment", err=True)
         raise typer.Exit(1)

@@ -55,7 +55,7 @@ def run_to_exit_code(main: Callable[[], Coroutine[object, object, None]]) -> int
         fields = about(stage=error.stage, shard=error.shard_id, position=str(error.position))
         _log.error("%s", error, exc_info=error.__cause__, extra=fields)
         return SHARD_FAILED
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         _log.error("%s", error, extra=about(error=type(error).__name__))
         return COULD_NOT_GO_ON
     except Exception:  # noqa: BLE001 - the last line of the process says what it was
