@@ -78,7 +78,7 @@ class Member:
 
     def last_words(self) -> str:
         """Return the end of what it wrote."""
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:])
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:]) or "it could write nothing"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One demo at a time in a folder, and none beside what is left of an earlier one.
+"""The folder of a run: one demo at a time in it, and none beside what is left of an earlier one.
 
 A demo that is killed leaves processes that stop by themselves, in their own time; one that is started meanwhile would
 meet them at their stores.  So every process of a demo inherits an open lock file: the lock on it ends when the last of
@@ -8,9 +8,11 @@ them has ended, however each came to its end.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from pipeline.ports import Clock
 
@@ -20,6 +22,21 @@ LOOK_SECONDS = 0.05
 
 class FolderInUseError(Exception):
     """Another demo works in the folder, or its processes do not end."""
+
+
+@contextmanager
+def folder_of_run(given: Path | None, say: Callable[[str], None]) -> Iterator[Path]:
+    """Give the folder that was ``given``, or a temporary one: it is evidence, and kept, unless the block ends well."""
+    if given is not None:
+        yield given
+        return
+    folder = Path(mkdtemp(prefix="payments-demo-"))
+    try:
+        yield folder
+    except BaseException:
+        say(f"what is left of the run is in {folder}")
+        raise
+    rmtree(folder)
 
 
 @asynccontextmanager

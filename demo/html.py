@@ -23,8 +23,7 @@ _BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 
 
 
 def write_page(report: Report, folder: Path) -> Path:
-    """Write ``report`` into ``folder``, made if it is missing, and return the page."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``report`` into ``folder``, and return the page."""
     page = folder / "report.html"
     page.write_text(_page(report), encoding="utf-8")
     return page

@@ -233,11 +233,14 @@ class Demo:
             counts = queries.counts()
             told, expected = _without_zeros(queries.nets()), _without_zeros(queries.expected_nets())
         differing = sorted(set(told.items()) ^ set(expected.items()))
-        return (
-            f"not drained {self._site.drain_seconds_max:.0f} s after the last submission: "
-            f"{observer.submitted} submitted, {counts}, "
-            f"{len(differing)} nets that differ from their payments', first: {differing[:4]}"
-        )
+        missing = [
+            f"not drained {self._site.drain_seconds_max:.0f} s after the last submission",
+            f"{observer.submitted:,} submitted, {counts.submitted:,} of them read by the projector",
+            f"{counts.in_flight:,} of these without an outcome",
+        ]
+        if differing:
+            missing.append(f"{len(differing)} nets differ from their payments', the first {differing[0]}")
+        return "; ".join(missing)
 
     async def _stop(self, log: Log) -> None:
         """Stop every process in order; a worker that is killed meanwhile is started again: it owes its snapshots."""

@@ -5,18 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` in the main thread on SIGTERM."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    """Raise ``KeyboardInterrupt`` in the main thread on SIGTERM, also where a shell has SIGINT ignored."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    signal.raise_signal(signal.SIGINT)

@@ -27,7 +27,10 @@ def demo(
         Place, typer.Option(help="The embedded log; or emulators of Kinesis, DynamoDB and S3, with workers run by KCL.")
     ] = Place.EMBEDDED,
     data: Annotated[
-        Path | None, typer.Option(help="Keep the run here; an interrupted one goes on. Default: a temporary folder.")
+        Path | None,
+        typer.Option(
+            help="Keep the run here; an interrupted one goes on. Default: a temporary folder, removed if all is well."
+        ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page with plots into this folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object on stdout.")] = False,
@@ -42,12 +45,11 @@ def demo(
     memory, so a run on them that is interrupted cannot go on.
     """
     import json as json_format
-    from tempfile import TemporaryDirectory
 
     from rich.console import Console
 
     from demo.fleet import MemberFailedError
-    from demo.folder import FolderInUseError
+    from demo.folder import FolderInUseError, folder_of_run
     from demo.html import write_page
     from demo.live import LiveView, print_report
     from demo.run import DrainError, Plan, StartError, run_demo
@@ -58,22 +60,29 @@ def demo(
     from pipeline.system_clock import SystemClock
 
     console = Console(stderr=True)
-    with stopped_by_sigterm(), TemporaryDirectory(prefix="payments-demo-") as temporary:
-        plan = Plan(data or Path(temporary), seconds, tps, shards, seed)
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+    with stopped_by_sigterm(), folder_of_run(data, lambda where: console.print(where, soft_wrap=True)) as folder:
+        plan = Plan(folder, seconds, tps, shards, seed)
+        if not plan.count:
+            raise typer.BadParameter(f"no payment in {seconds} s at {tps}/s")
         console.print(
-            f"{plan.count:,} payments at {tps:,.0f}/s over {shards} shards, in {plan.folder}", highlight=False
+            f"{plan.count:,} payments at {tps:,.0f}/s over {shards} shards, in {folder}",
+            highlight=False,
+            soft_wrap=True,
         )
         clock = SystemClock()
         try:
-            site = KinesisSite(plan.folder, clock) if on is Place.KINESIS else EmbeddedSite(plan.folder, clock)
+            site = KinesisSite(folder, clock) if on is Place.KINESIS else EmbeddedSite(folder, clock)
             with LiveView(console) as view:
                 result = run_demo(plan, clock, view.show, site)
         except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError, StartError) as failure:
-            console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False)
+            console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(COULD_NOT_BE_DONE) from None
-    print_report(result, console)
-    if report is not None:
-        console.print(f"report: {write_page(result, report)}")
-    if json:
-        typer.echo(json_format.dumps(result.as_json()))
-    raise typer.Exit(0 if result.good else 1)
+        print_report(result, console)
+        if json:
+            typer.echo(json_format.dumps(result.as_json()))
+        if report is not None:
+            console.print(f"report: {write_page(result, report)}", soft_wrap=True)
+        if not result.good:
+            raise typer.Exit(1)

@@ -57,6 +57,7 @@ def test_a_damaged_database_is_named(file: str, tmp_path: Path) -> None:
         ("demo", "--seconds", "inf"),
         ("demo", "--tps", "nan"),
         ("demo", "--tps", "inf"),
+        ("demo", "--seconds", "0.1", "--tps", "0.1"),
         ("generate", "--count", "1", "--first", "99999999999999999999"),
         ("generate", "--count", "1", "--start-us", "-1"),
     ],
@@ -88,3 +89,11 @@ def test_a_reader_that_went_away_needs_no_words() -> None:
 def generate(stdout: object) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "agents.cli", "generate", "--count", "3", "--accounts", "1000"]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False)  # type: ignore[call-overload, no-any-return]
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    said = refused(*TINY_DEMO, "--report", str(tmp_path / "file"), code=COULD_NOT_BE_DONE)
+
+    assert said == f"payments demo: [Errno 17] File exists: '{tmp_path / 'file'}'\n"
