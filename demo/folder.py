@@ -8,7 +8,8 @@ them has ended, however each came to its end.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -21,7 +22,7 @@ LOOK_SECONDS = 0.05
 
 
 class FolderInUseError(Exception):
-    """Another demo works in the folder, or its processes do not end."""
+    """The folder is another run's: one that still works there, or one that had other options."""
 
 
 @contextmanager
@@ -49,6 +50,19 @@ async def hold(folder: Path, clock: Clock) -> AsyncIterator[int]:
                 raise FolderInUseError(f"another demo works in {folder}; let it end, or take another folder")
             await clock.sleep(LOOK_SECONDS)
         yield file.fileno()
+
+
+def require_options(folder: Path, options: Mapping[str, float]) -> None:
+    """Note the options of the run in ``folder``, or raise ``FolderInUseError`` if it was begun with others."""
+    noted = folder / "options.json"
+    if not noted.exists():
+        half_written = noted.with_suffix(".new")
+        half_written.write_text(json.dumps(options), "utf-8")
+        half_written.rename(noted)
+    begun = json.loads(noted.read_text("utf-8"))
+    other = [f"{name} {begun.get(name)}, not {value}" for name, value in options.items() if begun.get(name) != value]
+    if other:
+        raise FolderInUseError(f"the run in {folder} was begun with {', '.join(other)}; take another folder")
 
 
 def _lock(file: int) -> bool:

@@ -23,7 +23,7 @@ from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
-from demo.folder import hold
+from demo.folder import hold, require_options
 from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies
 from demo.observer import DECISION, SETTLED, Observer
@@ -66,6 +66,17 @@ class Plan:
     def count(self) -> int:
         """How many payments to submit."""
         return round(self.seconds * self.payments_per_second)
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """What makes the run the one that it is, by the names that people give it."""
+        return {
+            "--seconds": self.seconds,
+            "--tps": self.payments_per_second,
+            "--shards": self.shards,
+            "--seed": self.seed,
+            "cycle seconds": self.cycle_seconds,
+        }
 
     @property
     def log_folder(self) -> Path:
@@ -135,6 +146,7 @@ class Demo:
     async def running(self) -> AsyncIterator[OpenLog]:
         """Have everything running, and give the log; in the end whatever still runs is killed."""
         async with hold(self._plan.folder, self._clock) as lock:
+            require_options(self._plan.folder, self._plan.options)
             self.fleet.inherited = self._site.services.inherited = (lock,)
             async with self._site.prepared():
                 log = self._site.open_log()

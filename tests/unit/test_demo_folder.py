@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.folder import FolderInUseError, folder_of_run, hold
+from demo.folder import FolderInUseError, folder_of_run, hold, require_options
 from demo.stopping import stopped_by_sigterm
 from tests.virtual_clock import VirtualClock
 
@@ -44,6 +44,18 @@ def test_a_folder_is_not_free_while_a_process_of_its_demo_lives(tmp_path: Path) 
 
     with pytest.raises(FolderInUseError):
         asyncio.run(behind_one_that_left_a_process())
+
+
+def test_a_run_goes_on_with_the_options_that_it_was_begun_with(tmp_path: Path) -> None:
+    for _ in range(2):
+        require_options(tmp_path, {"--seconds": 2.0, "--shards": 2})
+
+
+def test_other_options_than_those_of_the_run_are_refused(tmp_path: Path) -> None:
+    require_options(tmp_path, {"--seconds": 2.0, "--shards": 2, "--seed": 1})
+
+    with pytest.raises(FolderInUseError, match=r"was begun with --seconds 2.0, not 1.0, --shards 2, not 3; take"):
+        require_options(tmp_path, {"--seconds": 1.0, "--shards": 3, "--seed": 1})
 
 
 def test_a_temporary_folder_is_gone_when_all_was_well() -> None:
