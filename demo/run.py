@@ -25,7 +25,7 @@ from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
 from demo.folder import hold, require_options
 from demo.lag import ShardLag, ask, free_port
-from demo.latencies import Latencies
+from demo.latencies import Latencies, RecentRate
 from demo.observer import DECISION, SETTLED, Observer
 from demo.report import CyclePosition, Report
 from demo.site import EmbeddedSite, Site
@@ -38,7 +38,7 @@ START_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
 RECENT_SECONDS = 5.0
-"""What the latencies of the live view look back on."""
+"""What the rates and latencies of the live view look back on."""
 WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
 """The worker processes, and the stages that each runs."""
 
@@ -91,8 +91,10 @@ class Progress:
     seconds: float
     counts: Counts
     limbo: Sequence[Limbo]
+    submitted_per_second: float
+    """Over the last few seconds, as are the next three."""
+    settled_per_second: float
     decision: Latencies
-    """Of the last few seconds, as is the next."""
     settled: Latencies
     lags: Sequence[ShardLag]
     restarts: int
@@ -127,6 +129,7 @@ class Demo:
         self._site = site or EmbeddedSite(plan.folder, clock)
         self._disturbance = disturbance
         self._started_us = clock.now_us()
+        self._submitting, self._settling = RecentRate(RECENT_SECONDS), RecentRate(RECENT_SECONDS)
         for folder in ("processes", "observer"):
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
         self.ports = {name: free_port() for name in WORKERS}
@@ -300,6 +303,9 @@ class Demo:
         decision, settled = observer.latencies(DECISION), observer.latencies(SETTLED)
         seconds = observer.seconds_of_submissions
         return Report(
+            began_us=self._started_us,
+            seed=self._plan.seed,
+            shards=self._plan.shards,
             seconds=self._seconds(),
             submitted=observer.submitted,
             outcomes={name: getattr(counts, name) for name in Counts._fields if name != "submitted"},
@@ -321,11 +327,22 @@ class Demo:
             if queries is None:
                 return
             counts, limbo = queries.counts()._replace(submitted=observer.submitted), queries.limbo()
-        since_us = self._clock.now_us() - int(RECENT_SECONDS * 1_000_000)
-        decision, settled = observer.latencies(DECISION, since_us), observer.latencies(SETTLED, since_us)
+        now_us = self._clock.now_us()
+        since_us = now_us - int(RECENT_SECONDS * 1_000_000)
         lags = [lag for port in self.ports.values() for lag in await asyncio.to_thread(ask, port)]
-        restarts = sum(member.restarts for member in self.fleet.members)
-        self._show(Progress(self._seconds(), counts, limbo, decision, settled, sorted(lags), restarts, phase))
+        progress = Progress(
+            seconds=self._seconds(),
+            counts=counts,
+            limbo=limbo,
+            submitted_per_second=self._submitting.of(counts.submitted, now_us),
+            settled_per_second=self._settling.of(counts.settled, now_us),
+            decision=observer.latencies(DECISION, since_us),
+            settled=observer.latencies(SETTLED, since_us),
+            lags=sorted(lags),
+            restarts=sum(member.restarts for member in self.fleet.members),
+            phase=phase,
+        )
+        self._show(progress)
 
     def _seconds(self) -> float:
         return (self._clock.now_us() - self._started_us) / 1_000_000

@@ -59,6 +59,11 @@ class ShardVerdict:
     """Events recorded behind the live snapshot, which was compared with nothing of them."""
 
     @property
+    def name(self) -> str:
+        """The stage and the number of the shard, which is short enough for a table."""
+        return f"{self.stage}/{int(self.shard_id.removeprefix('shardId-'))}"
+
+    @property
     def equal(self) -> bool:
         """Say whether chain head and state are the same, at the end of everything that was recorded."""
         same = self.live_head == self.replayed_head and self.live_state == self.replayed_state
