@@ -19,6 +19,8 @@ class ShardLag(NamedTuple):
     shard: str
     lag_records: int
     lag_ms: float
+    read_to: int
+    """The sequence number of the last record that was committed."""
 
 
 def free_port() -> int:
@@ -31,7 +33,10 @@ def free_port() -> int:
 
 def ask(port: int) -> list[ShardLag]:
     """Return the lag of every shard that the worker on ``port`` owns; none if it does not answer at the moment."""
-    return [ShardLag(s["stage"], s["shard"], s["lag_records"], s["lag_ms"]) for s in health(port).get("shards", ())]
+    return [
+        ShardLag(s["stage"], s["shard"], s["lag_records"], s["lag_ms"], int(s["position"].partition(".")[0]))
+        for s in health(port).get("shards", ())
+    ]
 
 
 def health(port: int) -> dict[str, Any]:

@@ -259,20 +259,39 @@ class Demo:
 
     async def _stop(self, log: Log) -> None:
         """Stop every process in order; a worker that is killed meanwhile is started again: it owes its snapshots."""
-        for member in reversed(self.fleet.members):
-            stopped = False
+        left = list(self.fleet.members)
+        while left:
+            member, stopped = left[-1], False
             while not stopped:
                 if member.name in WORKERS:
-                    await self._let_catch_up(member, log)
+                    for worker in (each for each in left if each.name in WORKERS):
+                        await self._let_catch_up(worker, log)
                 stopped = self.fleet.stop(member) or member.name not in WORKERS
+            left.pop()
 
     async def _let_catch_up(self, worker: Member, log: Log) -> None:
-        """Return when ``worker`` has all open shards and is behind in none: it may have been killed just now."""
+        """Return when ``worker`` has all open shards and has read them: it may have been killed just now.
+
+        Who writes to its streams has stopped, or has caught up.  What it writes to them itself is read as well.
+        """
+        for _ in WORKERS[worker.name]:
+            await self._let_read(worker, log, await self._ends(worker, log))
+
+    async def _ends(self, worker: Member, log: Log) -> Mapping[tuple[str, str], int]:
+        """Return where the open shards of ``worker`` end now, by stage and shard."""
+        return {
+            (stage.name, shard.shard_id): await log.latest(stage.source_stream, shard.shard_id)
+            for stage in WORKERS[worker.name]
+            for shard in await log.shards(stage.source_stream)
+            if not shard.closed
+        }
+
+    async def _let_read(self, worker: Member, log: Log, ends: Mapping[tuple[str, str], int]) -> None:
         until_us = self._until_us(self._site.drain_seconds_max)
         while self._clock.now_us() < until_us:
             self.fleet.revive(worker)
             lags = await self._owned(worker, log)
-            if lags and not any(lag.lag_records for lag in lags):
+            if lags and all(lag.read_to >= ends.get((lag.stage, lag.shard), 0) for lag in lags):
                 return
             await self._clock.sleep(LOOK_SECONDS)
         message = f"{worker.name} has not caught up in {self._site.drain_seconds_max:.0f} s"
@@ -349,7 +368,7 @@ class Demo:
 
 
 def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
-    """Return the processes: those that read first."""
+    """Return the processes: those that read first, and none that writes to a worker before that worker."""
     folder = plan.folder
 
     def member(name: str, *arguments: str, log: str = site.log_name, ends_by_itself: bool = False) -> Member:
@@ -370,9 +389,9 @@ def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
     tables = ("--tables", site.projector_tables) if site.projector_tables else ()
     return [
         member("projector", "agents.edge.projector", *tables),
-        member("rtgs", "agents.edge.rtgs"),
         worker("settle"),
         worker("authorise"),
+        member("rtgs", "agents.edge.rtgs"),
         member("links", "agents.edge.links", *seed),
         member("generator", "agents.edge.generator", *seed, *pace, *cycles, ends_by_itself=True),
     ]

@@ -57,8 +57,8 @@ PROGRESS = Progress(
     decision=Latencies([8.0]),
     settled=Latencies(),
     lags=[
-        ShardLag("control", "shardId-000000000000", 0, 0.0),
-        *(ShardLag(stage, f"shardId-{n:012}", n, 10.0 * n) for stage in ("authorise", "settle") for n in range(4)),
+        ShardLag("control", "shardId-000000000000", 0, 0.0, 0),
+        *(ShardLag(stage, f"shardId-{n:012}", n, 10.0 * n, 0) for stage in ("authorise", "settle") for n in range(4)),
     ],
     restarts=0,
     phase="submitting",
