@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.hearing import Listener
-from agents.edge.process import Stop, Turns, edge_arguments, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, positive, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
 from agents.edge.workload.population import ACCOUNTS_DEFAULT
@@ -198,12 +198,14 @@ def parser() -> argparse.ArgumentParser:
     """Return what the command takes."""
     options = edge_arguments("Submit a seeded workload of payments to a log, at a steady rate.")
     options.add_argument("--seed", type=int, default=1, help="what is submitted is a function of it (default: 1)")
-    options.add_argument("--tps", type=float, default=500.0, help="submissions a second (default: 500)")
+    options.add_argument("--tps", type=positive, default=500.0, help="submissions a second (default: 500)")
     options.add_argument(
         "--count", type=int, help="submissions in all, with those of earlier runs (default: --seconds times --tps)"
     )
     options.add_argument("--accounts", type=int, default=ACCOUNTS_DEFAULT, help="accounts in the simulated world")
-    options.add_argument("--cycle-seconds", type=float, default=5.0, help="length of a settlement cycle (default: 5)")
+    options.add_argument(
+        "--cycle-seconds", type=positive, default=5.0, help="length of a settlement cycle (default: 5)"
+    )
     options.add_argument(
         "--hearing-seconds",
         type=float,

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.cli import app
+from agents.edge import generator
 from agents.edge.projector_store import FILE as PROJECTOR_FILE
 
 USAGE, COULD_NOT_BE_DONE = 2, 3
@@ -64,6 +65,24 @@ def test_a_damaged_database_is_named(file: str, tmp_path: Path) -> None:
 )
 def test_a_number_that_nobody_can_mean_is_wrong_usage(arguments: tuple[str, ...]) -> None:
     refused(*arguments, code=USAGE)
+
+
+def test_a_worker_is_told_every_form_of_a_log() -> None:
+    assert "local:DIR | kinesis:REGION | kcl[:REGION]" in " ".join(
+        refused("worker", "--log", "foo", code=USAGE).replace("│", "").split()
+    )
+
+
+@pytest.mark.parametrize("option", ["--tps", "--cycle-seconds", "--seconds"])
+@pytest.mark.parametrize("number", ["0", "-5", "nan", "inf", "many"])
+def test_an_edge_refuses_a_number_that_is_not_above_zero(
+    option: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        generator.main(["--log", "local:none", "--data", "none", "--count", "1", f"{option}={number}"])
+
+    assert ended.value.code == USAGE
+    assert f"argument {option}: '{number}' is not a number above zero" in capsys.readouterr().err
 
 
 def test_output_that_finds_no_room_is_told() -> None:
