@@ -5,7 +5,7 @@ empty state, and with a publisher that publishes nothing; at the position of a l
 have the same head, and the state the same digest.  If it does not, code, state or log are not what they were.
 
 A live snapshot proves what was read up to it, and nothing of what lies behind.  So the recorded stream is read on to
-its end, and there may be nothing but the time: ticks and cut-off markers, which go on until a worker has stopped.
+its end, and there may be nothing new but the time: ticks and cut-off markers, which go on until a worker has stopped.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from pipeline.kernel.agent import Output, Stage
-    from pipeline.ports import Log, Manifest, ShardDescription
+    from pipeline.ports import Log, Manifest, Record, ShardDescription
 
 READ_AT_ONCE = 2_000
 """User records."""
@@ -56,7 +56,7 @@ class ShardVerdict:
     live_state: bytes
     replayed_state: bytes
     left_out: int
-    """Events recorded behind the live snapshot, which was compared with nothing of them."""
+    """Events behind the live snapshot that are news to it: nothing live was compared with them."""
 
     @property
     def name(self) -> str:
@@ -94,42 +94,60 @@ class StageReplay:
     async def _verify_shard(self, description: ShardDescription, live: Manifest) -> ShardVerdict:
         store = await self._restorer.restore(description)
         shard = Shard(self._stage, store, NoPublisher())
-        left_out = await self._read(shard, description.shard_id, Position.unpack(live.position))
+        await self._read_to(shard, description.shard_id, Position.unpack(live.position))
         if live.ended:
             await shard.finish()
             folder = self._scratch / f"end-{description.shard_id}"
             await take_snapshot(shard, self._stores, self._snapshots, folder, FileDigests())
+        replayed = shard.committed
         return ShardVerdict(
             stage=self._stage.name,
             shard_id=description.shard_id,
             position=str(shard.position),
-            records=shard.committed.records,
+            records=replayed.records,
             live_head=live.chain_head,
-            replayed_head=shard.committed.chain_head,
+            replayed_head=replayed.chain_head,
             live_state=live.state_digest,
             replayed_state=state_digest(store),
-            left_out=left_out,
+            left_out=0 if live.ended else await self._read_on(shard, description.shard_id),
         )
 
-    async def _read(self, shard: Shard, shard_id: str, end: Position) -> int:
-        """Take in what was recorded up to ``end``; return how many events lie behind it."""
-        after, left_out = shard.position.sequence, 0
-        while True:
-            found = await self._log.read(self._stage.source_stream, shard_id, after, READ_AT_ONCE)
-            inside = [record for record in found.records if record.sequence <= end.sequence]
+    async def _read_to(self, shard: Shard, shard_id: str, end: Position) -> None:
+        async for records in self._recorded(shard_id, shard.position):
+            inside = [record for record in records if record.sequence <= end.sequence]
             if inside:
                 await shard.process(inside)
-            for record in found.records[len(inside) :]:
-                left_out += sum(not _is_time(user_record) for user_record in record.user_records)
+            if len(inside) < len(records):
+                return
+
+    async def _read_on(self, shard: Shard, shard_id: str) -> int:
+        """Take in all events to the end of what was recorded; return how many were news."""
+        known = shard.committed.records
+        async for records in self._recorded(shard_id, shard.position):
+            events = [record._replace(user_records=_without_time(record.user_records)) for record in records]
+            await shard.process([record for record in events if record.user_records])
+        return shard.committed.records - known
+
+    async def _recorded(self, shard_id: str, after: Position) -> AsyncIterator[Sequence[Record]]:
+        """Give what was recorded behind ``after``, to its end."""
+        sequence = after.sequence
+        while True:
+            found = await self._log.read(self._stage.source_stream, shard_id, sequence, READ_AT_ONCE)
+            if found.records:
+                yield found.records
+                sequence = found.records[-1].sequence
             if found.ended or not (found.records or found.behind_records):
-                return left_out
-            after = found.records[-1].sequence if found.records else after
+                return
 
 
 async def verify_stage(stage: Stage, log: Log, live: Sequence[Manifest]) -> list[ShardVerdict]:
     """Replay the recorded stream of ``stage`` from nothing and compare it with its ``live`` snapshots."""
     with TemporaryDirectory() as scratch:
         return await StageReplay(stage, log, Path(scratch)).verify(live)
+
+
+def _without_time(user_records: Sequence[bytes]) -> Sequence[bytes]:
+    return [record for record in user_records if not _is_time(record)]
 
 
 def _is_time(record: bytes) -> bool:

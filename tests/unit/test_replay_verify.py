@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.kernel import system_events
-from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
-from pipeline.kernel.hashrange import FULL_RANGE
+from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, edge_lineage, encode
+from pipeline.kernel.hashrange import FULL_RANGE, hash_key
+from pipeline.kernel.position import Position, Source, pack_lineage
 from pipeline.ports import Entry, Manifest
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
@@ -20,7 +21,7 @@ from pipeline.state.snapshots import MemorySnapshots
 from pipeline.stream_logs.memory import MemoryLog
 from replay.verify import NoPublisher, ShardVerdict, verify_stage
 from tests.coroutines import finished
-from tests.toy_stage import SOURCE, create_streams, say, toy_stage
+from tests.toy_stage import SOURCE, Said, create_streams, say, toy_stage
 from tests.virtual_clock import SOME_DAY_US, VirtualClock
 
 FIRST = "shardId-000000000000"
@@ -66,6 +67,14 @@ class Recorded:
         return verdict
 
 
+def an_output_of_another_shard(words: str) -> bytes:
+    source = Source("log-1", "elsewhere", FIRST).pack()
+    lineage = pack_lineage(Position(7, 0).pack(), 0)
+    hashed = hash_key("k")
+    kind, version, body = toy_stage().codec.encode(Said("k", words))
+    return encode(Envelope(FROM_SHARD, kind, version, SOME_DAY_US, hashed, hashed, lineage, source, body))
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Recorded:
     return Recorded(tmp_path)
@@ -106,6 +115,16 @@ def test_what_is_no_envelope_counts_among_what_was_left_out(recorded: Recorded) 
     recorded.put(b"rubbish")
 
     assert recorded.verify(live).left_out == 1
+
+
+def test_what_its_writer_put_once_more_behind_the_last_snapshot_is_no_news(recorded: Recorded) -> None:
+    output = an_output_of_another_shard("one")
+    recorded.put(output)
+    recorded.take_in()
+    live = recorded.snapshot()
+    recorded.put(output)
+
+    assert recorded.verify(live).equal
 
 
 def test_time_that_passed_behind_the_last_snapshot_does_not_count(recorded: Recorded) -> None:
