@@ -33,7 +33,7 @@ from pipeline.ports import Clock, Log, Manifest
 from pipeline.stream_logs.naming import OpenLog
 from replay.verify import ShardVerdict, verify_stage
 
-START_SECONDS_MAX = 120.0
+START_SECONDS_MAX = 300.0
 """Until all shards have owners."""
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
