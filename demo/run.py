@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -33,7 +33,7 @@ from pipeline.ports import Clock, Log, Manifest
 from pipeline.stream_logs.naming import OpenLog
 from replay.verify import ShardVerdict, verify_stage
 
-START_SECONDS_MAX = 120.0
+START_SECONDS_MAX = 300.0
 """Until all shards have owners."""
 LOOK_SECONDS = 0.02
 CHECK_SECONDS = 0.25
@@ -203,10 +203,13 @@ class Demo:
         return self._clock.now_us() + round(seconds * 1_000_000)
 
     async def _watch_disturbed(self, observer: Observer, log: Log, disturbance: Disturbance) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            disturbing = tasks.create_task(disturbance.disturb(self.fleet, self.ports, log))
+        disturbing = asyncio.create_task(disturbance.disturb(self.fleet, self.ports, log))
+        try:
             await self._watch(observer)
+        finally:
             disturbing.cancel()
+            with suppress(asyncio.CancelledError):
+                await disturbing
 
     async def _watch(self, observer: Observer) -> None:
         """Look at the streams and after the processes until everything is accounted for."""

@@ -81,13 +81,19 @@ class EmbeddedSite:
 
     @asynccontextmanager
     async def books(self) -> AsyncIterator[ProjectorQueries | None]:
-        """Open the projector's SQLite, if it has made it."""
-        folder = self._folder / "projector"
-        if not (folder / PROJECTOR_FILE).exists():
-            yield None
-            return
-        queries = open_queries(folder)
-        try:
-            yield queries if queries.are_possible() else None
-        finally:
-            queries.close()
+        """Open the projector's SQLite."""
+        async with sqlite_books(self._folder / "projector") as queries:
+            yield queries
+
+
+@asynccontextmanager
+async def sqlite_books(folder: Path) -> AsyncIterator[ProjectorQueries | None]:
+    """Give the questions to the projector's tables in ``folder``; None before it has made them."""
+    if not (folder / PROJECTOR_FILE).exists():
+        yield None
+        return
+    queries = open_queries(folder)
+    try:
+        yield queries if queries.are_possible() else None
+    finally:
+        queries.close()

@@ -11,6 +11,7 @@ from agents.edge.dynamo_copy import copied_queries
 from agents.edge.dynamo_tables import DynamoTables
 from agents.edge.projector_queries import ProjectorQueries
 from demo.fleet import Fleet
+from demo.site import sqlite_books
 from demo.stack import needed
 from demo.stack.emulators import REGION, Emulators
 from demo.stack.fault_proxy import Rates
@@ -37,8 +38,13 @@ class KinesisSite:
     """Emulators, and what runs on them."""
 
     def __init__(self, folder: Path, clock: Clock, faults: Rates | None = None, seed: int = 1) -> None:
-        """Have ``faults`` between all processes and Kinesis; raise ``NotInstalledError`` if anything is missing."""
+        """Raise ``NotInstalledError`` if anything is missing.
+
+        With ``faults`` they are between all processes and Kinesis; the projector then writes to SQLite, since what is
+        at stake are the streams, and an emulator that takes a write after the other would only make it longer.
+        """
         needed.check()
+        self._folder = folder
         self._clock = clock
         self.emulators = Emulators(folder / "services")
         self.proxy = None if faults is None else Proxy(folder / "services", self.emulators.kinesis_port, faults, seed)
@@ -52,7 +58,7 @@ class KinesisSite:
             "PAYMENTS_STATE_SNAPSHOTS": f"s3://{BUCKET}/{PREFIX}",
             "PAYMENTS_WORKER_SNAPSHOT_SECONDS": "20",
         }
-        self.projector_tables: str | None = f"dynamodb:{TABLE}"
+        self.projector_tables: str | None = f"dynamodb:{TABLE}" if faults is None else None
         self.worker_stop_seconds_max = KclSettings().grace_ms / 1000 + 30.0
         self.drain_seconds_max = 480.0
         self.services = Fleet([*self.emulators.members, *([self.proxy.member] if self.proxy else [])])
@@ -72,6 +78,9 @@ class KinesisSite:
             if self.proxy is not None:
                 await self.proxy.until_ready(self._clock)
             await asyncio.to_thread(self._make_bucket)
+            if self.projector_tables is None:
+                yield
+                return
             tables = DynamoTables(self.emulators.client("dynamodb", DynamoTables.config()), TABLE)
             await asyncio.to_thread(tables.create)
             copying = asyncio.create_task(self._keep_copying(tables))
@@ -89,8 +98,12 @@ class KinesisSite:
 
     @asynccontextmanager
     async def books(self) -> AsyncIterator[ProjectorQueries | None]:
-        """Give the copy that was made last."""
-        yield self._copy
+        """Give the copy of the table that was made last, or the projector's SQLite."""
+        if self.projector_tables is not None:
+            yield self._copy
+            return
+        async with sqlite_books(self._folder / "projector") as queries:
+            yield queries
 
     def _make_bucket(self) -> None:
         self.emulators.client("s3").create_bucket(

@@ -51,7 +51,7 @@ async def asks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answe
 
 
 def running(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 30))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(test(), 30))
 
 
 @pytest.mark.parametrize("answer", [ANSWER, CHUNKED])
