@@ -1,26 +1,35 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test test-kinesis test-kcl lint bench compiled interpreted emulator kcl clean help
+.PHONY: demo demo-kinesis stack test test-kinesis test-kcl lint bench compiled interpreted emulators kcl clean help
 
 # The first of these that is a CPython this project runs on; or say which: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 # Changes only when everything in requirements.lock is installed, and the project itself.
 INSTALLED := .venv/.installed
-# Likewise for the emulator of the tests, if Node.js is here: without it its tests are skipped, and say so.
-EMULATOR := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo .cache/kinesis-local/.installed)
+# Likewise for the emulators, if Node.js is here: without it their tests are skipped, and say so.
+EMULATORS := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo .cache/emulators/.installed)
+# npm brings certificates of its own and trusts no other: let it trust besides whom this machine trusts.
+CA_BUNDLE := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+NPM := NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(CA_BUNDLE)}" npm
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
 
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
+demo-kinesis: $(INSTALLED) emulators .cache/kcl/.installed  ## the same on emulators of Kinesis, DynamoDB and S3, under KCL; needs Java and Node.js
+	.venv/bin/payments demo --on kinesis --seconds 60 --tps 300 --shards 2
+
+stack: $(INSTALLED) emulators .cache/kcl/.installed  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
+	.venv/bin/payments stack
+
 test: interpreted lint  ## lint, then every test that needs nothing but Python, on the source itself
 	.venv/bin/pytest
 
-test-kinesis: $(INSTALLED) emulator  ## the tests on an emulator of Kinesis; needs Node.js with npm
+test-kinesis: $(INSTALLED) emulators  ## the tests on an emulator of Kinesis; needs Node.js with npm
 	.venv/bin/pytest -m "emulator and not kcl"
 
-test-kcl: $(INSTALLED) emulator .cache/kcl/.installed  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
+test-kcl: $(INSTALLED) emulators .cache/kcl/.installed  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
 	.venv/bin/pytest -m kcl
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
@@ -39,9 +48,9 @@ interpreted:  ## back to the source alone
 	rm -rf build *.so
 	find pipeline agents schemas -name '*.so' -delete
 
-emulator: $(EMULATOR)  ## the Kinesis that the tests run on, below .cache; needs Node.js and npm
-	@test -n "$(EMULATOR)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
-	@test -e "$(EMULATOR)"
+emulators: $(EMULATORS)  ## Kinesis and DynamoDB for the tests and the stack, below .cache; needs Node.js and npm
+	@test -n "$(EMULATORS)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
+	@test -e "$(EMULATORS)"
 
 kcl: .cache/kcl/.installed  ## KCL's jars, from Maven Central, below .cache; to run its daemon takes Java 17
 
@@ -50,13 +59,13 @@ clean: interpreted  ## remove what was built, the environment too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-.cache/kinesis-local/.installed: tests/emulator/package.json tests/emulator/package-lock.json
+.cache/emulators/.installed: demo/stack/package.json demo/stack/package-lock.json
 	mkdir -p $(@D)
 	cp $^ $(@D)
-	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ || \
-		echo "make: npm could not install the emulator, so its tests will be skipped (with CI=true: fail)." >&2
+	$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ || \
+		echo "make: npm could not install the emulators, so their tests will be skipped (with CI=true: fail)." >&2
 
 # amazon-kclpy comes as source only, and its setup downloads the jars.  Only they are kept, each of them as it must be.
 .cache/kcl/.installed: requirements-kcl.lock requirements-kcl.sha256

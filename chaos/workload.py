@@ -170,16 +170,6 @@ def listings() -> list[ParticipantListed]:
     ]
 
 
-def caps_by_account() -> dict[str, int]:
-    """Return the net sender cap of every settlement account."""
-    return {
-        f"{entry.bic}/{currency}": cap
-        for entry in listings()
-        if entry.settles_through == entry.bic
-        for currency, cap in entry.caps.items()
-    }
-
-
 class Workload:
     """Draws orders one after another."""
 

@@ -34,11 +34,16 @@ class Member:
 
     name: str
     arguments: Sequence[str]
-    """Behind ``python -m``."""
+    """Behind ``program``."""
     log_file: Path
     ends_by_itself: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables beside our own."""
+    """Environment variables beside those of ``environment``."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    program: Sequence[str] = (sys.executable, "-m")
+    is_vital: bool = False
+    """What it holds ends with it: it is never started again."""
+    stop_seconds_max: float = STOP_SECONDS_MAX
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
 
@@ -46,10 +51,10 @@ class Member:
         """Start the process, with open files of ours; it is told to stop should we die."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own module, with arguments of our own
-                [sys.executable, "-m", *self.arguments],
+                [*self.program, *self.arguments],
                 pass_fds=inherited,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **self.settings},
+                stdin=subprocess.PIPE,  # it is closed when we die, wherever the kernel tells our children nothing
+                env={**self.environment, **self.settings},
                 stdout=log,
                 stderr=log,
                 preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
@@ -73,7 +78,7 @@ class Member:
 
     def last_words(self) -> str:
         """Return the end of what it wrote."""
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:])
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-12:]) or "it could write nothing"
 
 
 @dataclass
@@ -84,10 +89,11 @@ class Fleet:
     inherited: Sequence[int] = ()
     """Open files that every process gets."""
 
-    def start(self) -> None:
-        """Start every member."""
+    def start(self, but: Member | None = None) -> None:
+        """Start every member, but for one that is to start later."""
         for member in self.members:
-            member.start(self.inherited)
+            if member is not but:
+                member.start(self.inherited)
 
     def look_after(self) -> None:
         """Start again whoever was killed."""
@@ -100,7 +106,7 @@ class Fleet:
         code = member.return_code
         if code is None:
             return
-        if code > 0:
+        if code > 0 or member.is_vital:
             raise MemberFailedError(f"{member.name} exited with {code}:\n{member.last_words()}")
         if sum(each.restarts for each in self.members) >= RESTARTS_MAX:
             raise MemberFailedError(f"{member.name} ended again after {RESTARTS_MAX} restarts of the demo's processes")
@@ -113,10 +119,12 @@ class Fleet:
             return True
         member.process.send_signal(signal.SIGTERM)
         try:
-            code = member.process.wait(STOP_SECONDS_MAX)
+            code = member.process.wait(member.stop_seconds_max)
         except subprocess.TimeoutExpired:
             member.kill()
-            message = f"{member.name} did not stop within {STOP_SECONDS_MAX} s of SIGTERM:\n{member.last_words()}"
+            message = (
+                f"{member.name} did not stop within {member.stop_seconds_max} s of SIGTERM:\n{member.last_words()}"
+            )
             raise MemberFailedError(message) from None
         if code > 0:
             raise MemberFailedError(f"{member.name} stopped with {code}:\n{member.last_words()}")

@@ -1,4 +1,4 @@
-"""One demo at a time in a folder, and none beside what is left of an earlier one.
+"""The folder of a run: one demo at a time in it, and none beside what is left of an earlier one.
 
 A demo that is killed leaves processes that stop by themselves, in their own time; one that is started meanwhile would
 meet them at their stores.  So every process of a demo inherits an open lock file: the lock on it ends when the last of
@@ -8,9 +8,12 @@ them has ended, however each came to its end.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from pipeline.ports import Clock
 
@@ -19,7 +22,22 @@ LOOK_SECONDS = 0.05
 
 
 class FolderInUseError(Exception):
-    """Another demo works in the folder, or its processes do not end."""
+    """The folder is another run's: one that still works there, or one that had other options."""
+
+
+@contextmanager
+def folder_of_run(given: Path | None, say: Callable[[str], None]) -> Iterator[Path]:
+    """Give the folder that was ``given``, or a temporary one: it is evidence, and kept, unless the block ends well."""
+    if given is not None:
+        yield given
+        return
+    folder = Path(mkdtemp(prefix="payments-demo-"))
+    try:
+        yield folder
+    except BaseException:
+        say(f"what is left of the run is in {folder}")
+        raise
+    rmtree(folder)
 
 
 @asynccontextmanager
@@ -32,6 +50,19 @@ async def hold(folder: Path, clock: Clock) -> AsyncIterator[int]:
                 raise FolderInUseError(f"another demo works in {folder}; let it end, or take another folder")
             await clock.sleep(LOOK_SECONDS)
         yield file.fileno()
+
+
+def require_options(folder: Path, options: Mapping[str, float]) -> None:
+    """Note the options of the run in ``folder``, or raise ``FolderInUseError`` if it was begun with others."""
+    noted = folder / "options.json"
+    if not noted.exists():
+        half_written = noted.with_suffix(".new")
+        half_written.write_text(json.dumps(options), "utf-8")
+        half_written.rename(noted)
+    begun = json.loads(noted.read_text("utf-8"))
+    other = [f"{name} {begun.get(name)}, not {value}" for name, value in options.items() if begun.get(name) != value]
+    if other:
+        raise FolderInUseError(f"the run in {folder} was begun with {', '.join(other)}; take another folder")
 
 
 def _lock(file: int) -> bool:

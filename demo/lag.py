@@ -1,11 +1,12 @@
-"""How far each shard is behind, as its worker says on its health page."""
+"""What a worker says on its health page: of itself, and how far each of its shards is behind."""
 
 from __future__ import annotations
 
 import json
 import socket
 from http.client import HTTPException
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 ASKING_SECONDS_MAX = 0.2
@@ -18,6 +19,8 @@ class ShardLag(NamedTuple):
     shard: str
     lag_records: int
     lag_ms: float
+    read_to: int
+    """The sequence number of the last record that was committed."""
 
 
 def free_port() -> int:
@@ -30,9 +33,18 @@ def free_port() -> int:
 
 def ask(port: int) -> list[ShardLag]:
     """Return the lag of every shard that the worker on ``port`` owns; none if it does not answer at the moment."""
+    return [
+        ShardLag(s["stage"], s["shard"], s["lag_records"], s["lag_ms"], int(s["position"].partition(".")[0]))
+        for s in health(port).get("shards", ())
+    ]
+
+
+def health(port: int) -> dict[str, Any]:
+    """Return what the worker on ``port`` says of itself; nothing if it does not answer at the moment."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/health", timeout=ASKING_SECONDS_MAX) as answer:
-            shards = json.load(answer)["shards"]
+            return dict(json.load(answer))
+    except HTTPError as unhealthy:
+        return dict(json.load(unhealthy))
     except (OSError, HTTPException, ValueError):
-        return []  # it is starting, or was killed; the fleet looks after it
-    return [ShardLag(s["stage"], s["shard"], s["lag_records"], s["lag_ms"]) for s in shards]
+        return {}  # it is starting, or was killed; the fleet looks after it

@@ -1,7 +1,8 @@
-"""Latencies and their percentiles."""
+"""Latencies and their percentiles, and how often something happens."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 
@@ -27,3 +28,21 @@ class Latencies:
         """Return p50, p95, p99 and max, in milliseconds."""
         points = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
         return {name: round(self.percentile(percent), 2) for name, percent in points.items()}
+
+
+class RecentRate:
+    """How fast a count rises, over the last few seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._window_us = round(seconds * 1_000_000)
+        self._counts: deque[tuple[int, int]] = deque()
+        """(when, count): from the last that is out of the window on."""
+
+    def of(self, count: int, now_us: int) -> float:
+        """Return how much it has risen a second, now that it is at ``count``."""
+        counts = self._counts
+        counts.append((now_us, count))
+        while len(counts) > 1 and counts[1][0] <= now_us - self._window_us:
+            counts.popleft()
+        since_us, before = counts[0]
+        return (count - before) * 1_000_000 / (now_us - since_us) if now_us > since_us else 0.0

@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS latencies (
 CREATE INDEX IF NOT EXISTS seen ON latencies (what, seen_us);
 CREATE TABLE IF NOT EXISTS submitted (records INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL);
 """
+SHARD_BATCH_MAX = 2_000
+"""User records of one read: who is slower than the streams measures himself."""
 DECISION = "decision"
 SETTLED = "settled"
 _AUTHORISED = next(kind for kind, event_type in KINDS.items() if event_type is PaymentAuthorised)
@@ -46,7 +48,7 @@ class Observer:
         self._clock = clock
         self._database = EdgeDatabase(folder / "observer.sqlite", _SCHEMA, "NORMAL")
         places = SqlitePlaces(self._database)
-        self._tails = [StreamTail(log, stream, places) for stream in (PAYMENTS, CLEARING, OUTCOMES)]
+        self._tails = [StreamTail(log, stream, places, SHARD_BATCH_MAX) for stream in (PAYMENTS, CLEARING, OUTCOMES)]
         row = self._database.connection.execute("SELECT records, first_us, last_us FROM submitted").fetchone()
         self.submitted: int
         self._first_us: int

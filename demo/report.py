@@ -28,6 +28,11 @@ class CyclePosition:
 class Report:
     """The figures of one run."""
 
+    began_us: int
+    """When this start of the run began, microseconds since the epoch, UTC."""
+    seed: int
+    shards: int
+    """Of each stream, at first."""
     seconds: float
     submitted: int
     outcomes: Mapping[str, int]

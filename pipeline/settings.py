@@ -32,8 +32,8 @@ CONFIG_VARIABLE = "PAYMENTS_CONFIG"
 
 _STRICT_SECTION = ConfigDict(extra="forbid")
 _Count = Annotated[int, Field(ge=1)]
-_Seconds = Annotated[float, Field(gt=0)]
-_Milliseconds = Annotated[float, Field(gt=0)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -47,7 +47,7 @@ class WorkerSettings:
 
     batch_user_records_max: _Count = 500
     """User records of a batch, more or less: whole records only."""
-    batch_interval_ms_min: Annotated[float, Field(ge=0)] = 0.0
+    batch_interval_ms_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Between the starts of two batches of a shard.  With S source shards writing into one that takes 1,000 records a
     second, at least S."""
     poll_ms_min: _Milliseconds = 1.0
@@ -93,7 +93,7 @@ class StateSettings:
 class KinesisSettings:
     """How Kinesis is asked, where it is the log."""
 
-    reads_per_second_max: Annotated[float, Field(gt=0)] = 5.0
+    reads_per_second_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """Of one shard.  Kinesis allows 5 to all readers of a shard together; each worker, edge and tool is one."""
     unavailable_seconds_max: _Seconds = 60.0
     """How long a call that may be repeated is tried again before the process ends with what Kinesis said."""

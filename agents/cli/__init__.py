@@ -16,22 +16,30 @@ from __future__ import annotations
 import typer
 
 from agents.cli.bench import bench
+from agents.cli.chaos import chaos
 from agents.cli.demo import demo
+from agents.cli.failures import Commands
 from agents.cli.generate import generate
 from agents.cli.simulate import simulate
+from agents.cli.stack import stack
+from agents.cli.status import status
 from agents.cli.validate import validate
 from agents.cli.worker import worker
 
 app = typer.Typer(
+    cls=Commands,
     help="Instant payments on ordered streams: exactly once, replayable, and able to prove it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(bench)
+app.command()(chaos)
 app.command()(demo)
 app.command()(generate)
 app.command()(simulate)
+app.command()(stack)
+app.command()(status)
 app.command()(validate)
 app.command()(worker)
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agents.cli.failures import COULD_NOT_BE_DONE
+
 
 def bench(
     accounts: Annotated[int, typer.Option(min=1, help="Accounts of the smaller world.")] = 10_000,
@@ -21,7 +23,7 @@ def bench(
     """Measure the authorise stage on one core: payments a second, and where the microseconds go.
 
     Its real agents, durable, exactly once, among ten thousand accounts and among a million; and the same agents run by
-    bytewax, if that is installed. Takes some five minutes, half of them to make the worlds. Ends with 0 once it is
+    bytewax, if that is installed. Takes some four minutes, half of them to make the worlds. Ends with 0 once it is
     measured, with 3 if it could not be.
     """
     import json as json_format
@@ -41,7 +43,7 @@ def bench(
             result = run_bench(plan, lambda doing: console.print(f"… {doing}", highlight=False, markup=False))
         except BenchFailedError as failure:
             console.print(f"it could not be measured: {failure}", style="bold red", markup=False)
-            raise typer.Exit(3) from None
+            raise typer.Exit(COULD_NOT_BE_DONE) from None
     print_figures(result, console)
     if json:
         typer.echo(json_format.dumps(result.as_json()))

@@ -23,7 +23,7 @@ def generate(
     first: Annotated[int, typer.Option(help="The index to begin at.", min=0)] = 0,
     accounts: Annotated[int, typer.Option(help="Accounts in the simulated world.", min=1_000)] = 20_000,
     tps: Annotated[int, typer.Option(help="Submissions a second, for their times of acceptance.", min=1)] = 500,
-    start_us: Annotated[int, typer.Option(help="When the one at index 0 is accepted.")] = 1_764_000_000_000_000,
+    start_us: Annotated[int, typer.Option(help="When the one at index 0 is accepted.", min=1)] = 1_764_000_000_000_000,
     form: Annotated[
         Format, typer.Option("--format", help="Submissions as JSON, or ISO 20022 messages.")
     ] = Format.JSONL,
@@ -46,7 +46,11 @@ def generate(
     from agents.edge.producer import Identity
     from agents.edge.workload.records import line_of
     from agents.edge.workload.sequence import Workload
+    from schemas.events import TIME_US_MAX
 
+    last_us = start_us + (first + count) * 1_000_000 // tps
+    if last_us > TIME_US_MAX:
+        raise typer.BadParameter(f"the last submission is accepted at {last_us} us, behind the year 9999")
     workload = Workload(seed, accounts)
     producer = Identity(b"generate", start_us)
     for index in range(first, first + count):

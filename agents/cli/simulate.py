@@ -56,7 +56,8 @@ def simulate(
 
             total = sweep(range(seed, seed + seeds), payments, processes, tell)
     console.print(
-        f"{total.seeds} seeds, {len(total.failed)} failed; {total.settled:,} of {total.payments:,} payments settled, "
+        f"{total.seeds} {'seed' if total.seeds == 1 else 'seeds'}, {len(total.failed)} failed; "
+        f"{total.settled:,} of {total.payments:,} payments settled, "
         f"in {total.virtual_us // 1_000_000:,} virtual seconds",
         highlight=False,
     )

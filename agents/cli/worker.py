@@ -34,9 +34,8 @@ def worker(
 
     try:
         settings = load_settings(os.environ)
-        if not is_kcl(log):
-            check_name(log)
-        elif shard:
+        check_name(log)
+        if is_kcl(log) and shard:
             raise typer.BadParameter("KCL says who has which shard", param_hint="--shard")
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint="environment") from error

@@ -34,9 +34,13 @@ class EdgeDatabase:
         self.path = path
         self._lock = _lock(path.with_name(path.name + ".lock"))
         self.connection = sqlite3.connect(path, isolation_level=None)
-        self.connection.execute("PRAGMA journal_mode=WAL")
-        self.connection.execute(f"PRAGMA synchronous={synchronous}")
-        self.connection.executescript(f"BEGIN; {_FACTS} {schema} COMMIT;")
+        try:
+            self.connection.execute("PRAGMA journal_mode=WAL")
+            self.connection.execute(f"PRAGMA synchronous={synchronous}")
+            self.connection.executescript(f"BEGIN; {_FACTS} {schema} COMMIT;")
+        except sqlite3.Error as error:
+            self.close()
+            raise EdgeError(f"{path} cannot be opened: {error}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -70,7 +74,13 @@ class EdgeDatabase:
 
 def read_only(path: Path) -> sqlite3.Connection:
     """Open an edge's database for queries, while its process writes it or not."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        connection.close()
+        raise EdgeError(f"{path} cannot be read: {error}") from error
+    return connection
 
 
 def _lock(path: Path) -> int:

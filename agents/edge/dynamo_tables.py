@@ -11,20 +11,23 @@
 There is no transaction over a batch.  Effects come first and places behind them, so a crash repeats effects, and a
 repeat changes nothing.  The one thing that is counted, submissions, stands in the item of its place and moves with it.
 A place only moves forward: a second projector on the same table finds that out at its first write, and stops.
+
+A write takes milliseconds, most of them waiting, so payments are written side by side; two outcomes of one payment one
+after the other.  Nearly always an outcome is the first that is told of its payment, and takes one write.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from agents.edge.errors import EdgeError
-from agents.edge.projector_queries import Counts
-from agents.edge.projector_store import FIRST_FINAL_RANK, RANKS, Changes, NoticeKind, NoticeRow, PaymentRow, Status
+from agents.edge.projector_store import FIRST_FINAL_RANK, RANKS, Changes, NoticeRow, PaymentRow
 from agents.edge.reader import Place
 from agents.streams import PAYMENTS
 
@@ -36,6 +39,9 @@ _ADVANCE: Final = "attribute_not_exists(#key) OR (#rank < :rank AND #rank < :fir
 _MOVE: Final = "attribute_not_exists(#key) OR #after < :after OR (#after = :after AND #ended <> :ended)"
 _BATCH_MAX: Final = 25
 """Items of one BatchWriteItem."""
+WRITES_AT_ONCE: Final = 16
+TRIES_MAX: Final = 10
+"""Of a call that was throttled or not answered, by botocore, with growing waits; everything here may be done again."""
 
 
 class DynamoTables:
@@ -45,6 +51,16 @@ class DynamoTables:
         self._client = client
         self._table = table
         self._submissions: Mapping[str, int] = {}
+        self._writers = ThreadPoolExecutor(WRITES_AT_ONCE, thread_name_prefix="dynamodb")
+
+    @staticmethod
+    def config() -> Config:
+        """Return what a client for these tables is to be made with."""
+        return Config(
+            max_pool_connections=WRITES_AT_ONCE,
+            retries={"mode": "standard", "total_max_attempts": TRIES_MAX},
+            parameter_validation=False,  # a quarter of what a write costs here, and every parameter is made here
+        )
 
     def create(self) -> None:
         """Create the table, unless it is there, and wait until it can be used."""
@@ -56,18 +72,21 @@ class DynamoTables:
                 BillingMode="PAY_PER_REQUEST",
             )
         except self._client.exceptions.ResourceInUseException:
-            return
-        self._client.get_waiter("table_exists").wait(TableName=self._table)
+            pass
+        except (BotoCoreError, ClientError) as error:
+            raise self._failed("cannot be made", error) from error
+        self._client.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
 
     # ------------------------------------------------------------------------------------------------------ writing
 
     @contextmanager
     def batch(self, changes: Changes) -> Iterator[None]:
         """Write the effects of ``changes``; then the places that are stored inside the block, with their counts."""
-        for payment in changes.payments:
-            self._advance(payment)
-        self._put_all([_notice(notice) for notice in changes.notices])
-        self._put_all([_position(*position) for position in changes.positions])
+        items = [*map(_notice, changes.notices), *(_position(*position) for position in changes.positions)]
+        work = [self._writers.submit(self._advance, outcomes) for outcomes in _by_payment(changes.payments)]
+        work += [self._writers.submit(self._put, portion) for portion in _portions(items)]
+        for written in work:
+            written.result()
         self._submissions = changes.submissions
         yield
         self._submissions = {}
@@ -92,130 +111,140 @@ class DynamoTables:
         """Move places forward, with what was submitted on the way there."""
         counted = self._submissions if stream == PAYMENTS else {}
         for shard_id, place in moved.items():
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key={KEY: _text(f"place/{stream}/{shard_id}")},
-                    UpdateExpression="SET #after = :after, #ended = :ended ADD #count :count",
-                    ConditionExpression=_MOVE,
-                    ExpressionAttributeNames={"#key": KEY, "#after": "after", "#ended": "ended", "#count": "count"},
-                    ExpressionAttributeValues={
-                        ":after": {"B": place.packed},
-                        ":ended": {"BOOL": place.ended},
-                        ":count": _number(counted.get(shard_id, 0)),
-                    },
-                )
-            except self._client.exceptions.ConditionalCheckFailedException as error:
+            done = self._write_if(
+                self._client.update_item,
+                Key={KEY: _text(f"place/{stream}/{shard_id}")},
+                UpdateExpression="SET #after = :after, #ended = :ended ADD #count :count",
+                ConditionExpression=_MOVE,
+                ExpressionAttributeNames={"#key": KEY, "#after": "after", "#ended": "ended", "#count": "count"},
+                ExpressionAttributeValues={
+                    ":after": {"B": place.packed},
+                    ":ended": {"BOOL": place.ended},
+                    ":count": _number(counted.get(shard_id, 0)),
+                },
+            )
+            if not done:
                 raise EdgeError(
                     f"table {self._table}: {stream}/{shard_id} was read further than {place.after} already: "
                     "another projector writes this table; stop one of them"
-                ) from error
+                )
 
-    def _advance(self, payment: PaymentRow) -> None:
+    def _advance(self, outcomes: Sequence[PaymentRow]) -> None:
         """Write how a payment stands, unless it stands further already; what is not said now stays as it was."""
-        kept = self._update(payment, _ADVANCE)
-        if kept is not None and self._contradicts(payment, kept):
-            key = _text(f"contradiction/{payment.payment_id}")
-            self._keep({KEY: key, "status": kept["status"], "other": _text(payment.status)})
-            self._update(payment, _ADVANCE_FINAL)
+        for payment in outcomes:
+            key = f"payment/{payment.payment_id}"
+            kept = self._keep({KEY: _text(key), **_standing(payment)})
+            if kept is None or self._update(payment, _ADVANCE):
+                continue
+            kept = self._item(key) or kept
+            if _contradicts(payment, kept):
+                contradiction = {"status": kept["status"], "other": _text(payment.status)}
+                self._keep({KEY: _text(f"contradiction/{payment.payment_id}"), **contradiction})
+                self._update(payment, _ADVANCE_FINAL)
 
-    def _update(self, payment: PaymentRow, condition: str) -> _Item | None:
-        """Write a payment's item if ``condition`` holds of what is there; otherwise return that."""
+    def _update(self, payment: PaymentRow, condition: str) -> bool:
+        """Write what is said of a payment if ``condition`` holds of what is there; say whether it did."""
         said = _standing(payment)
         values = {":first_final": _number(FIRST_FINAL_RANK)} if ":first_final" in condition else {}
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={KEY: _text(f"payment/{payment.payment_id}")},
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in said),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#key": KEY, **{f"#{name}": name for name in said}},
-                ExpressionAttributeValues={**values, **{f":{name}": value for name, value in said.items()}},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            kept: _Item = refused.response["Item"]
-            return kept
-        return None
-
-    @staticmethod
-    def _contradicts(payment: PaymentRow, kept: _Item) -> bool:
-        """Say whether a payment that has ended ends again, in another record."""
-        both_final = min(RANKS[payment.status], int(kept["rank"]["N"])) >= FIRST_FINAL_RANK
-        same = (kept["source"]["B"], kept["lineage"]["B"]) == (payment.heading.source, payment.heading.lineage)
-        return both_final and not same
+        return self._write_if(
+            self._client.update_item,
+            Key={KEY: _text(f"payment/{payment.payment_id}")},
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in said),
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#key": KEY, **{f"#{name}": name for name in said}},
+            ExpressionAttributeValues={**values, **{f":{name}": value for name, value in said.items()}},
+        )
 
     def _keep(self, item: _Item) -> _Item | None:
         """Put an item unless there is one under its key; return what was there."""
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(#key)",
-                ExpressionAttributeNames={"#key": KEY},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            kept: _Item = refused.response["Item"]
-            return kept
-        return None
+        condition = {"ConditionExpression": "attribute_not_exists(#key)", "ExpressionAttributeNames": {"#key": KEY}}
+        if self._write_if(self._client.put_item, Item=item, **condition):
+            return None
+        return self._item(item[KEY]["S"])
 
-    def _put_all(self, items: list[_Item]) -> None:
+    def _write_if(self, write: Callable[..., object], **parameters: object) -> bool:
+        """Write one item; say whether its condition held."""
+        try:
+            write(TableName=self._table, **parameters)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        except (BotoCoreError, ClientError) as error:
+            raise self._failed("cannot be written", error) from error
+        return True
+
+    def _put(self, items: Sequence[_Item]) -> None:
         """Put items that are the same whenever they are written."""
-        by_key = {item[KEY]["S"]: item for item in items}
-        left: list[dict[str, Any]] = [{"PutRequest": {"Item": item}} for item in by_key.values()]
+        left: list[dict[str, Any]] = [{"PutRequest": {"Item": item}} for item in items]
         while left:
-            portion, left = left[:_BATCH_MAX], left[_BATCH_MAX:]
-            done = self._client.batch_write_item(RequestItems={self._table: portion})
-            left = done.get("UnprocessedItems", {}).get(self._table, []) + left
+            try:
+                done = self._client.batch_write_item(RequestItems={self._table: left})
+            except (BotoCoreError, ClientError) as error:
+                raise self._failed("cannot be written", error) from error
+            left = done.get("UnprocessedItems", {}).get(self._table, [])
 
     # ------------------------------------------------------------------------------------------------------ reading
 
-    def payment(self, payment_id: str) -> Mapping[str, Any] | None:
+    def payment(self, payment_id: str) -> Mapping[str, object] | None:
         """Return how a payment stands - status, reason, detail, minor, currency, cycle, times - or None."""
-        found = self._client.get_item(
-            TableName=self._table, Key={KEY: _text(f"payment/{payment_id}")}, ConsistentRead=True
-        )
-        item = found.get("Item")
+        item = self._item(f"payment/{payment_id}")
         return None if item is None else _plain(item)
 
-    def counts(self) -> Counts:
-        """Return how many submissions there are of each ending; reads the whole table, for reports and tests."""
-        statuses = Counter(item["status"]["S"] for item in self._scan("payment/"))
-        notices = Counter(item["kind"]["S"] for item in self._scan("notice/") if item["submission"]["BOOL"])
-        return Counts(
-            submitted=sum(int(item["count"]["N"]) for item in self._scan(f"place/{PAYMENTS}/")),
-            settled=statuses[Status.SETTLED],
-            rejected=statuses[Status.REJECTED] + statuses[Status.EXPIRED],
-            held=statuses[Status.HELD],
-            repeated=notices[NoticeKind.REPEATED],
-            conflicts=notices[NoticeKind.CONFLICT],
-            parked=notices[NoticeKind.PARKED],
-            limbo=statuses[Status.UNKNOWN],
-        )
+    def items(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Return every key with its attributes as Python has them; reads the whole table, for reports and tests."""
+        for item in self._scan():
+            yield item[KEY]["S"], _plain(item)
 
-    def contradictions(self) -> list[tuple[str, str, str]]:
-        """Return (payment id, status, other status) of payments that ended twice; anything here is an alarm."""
-        prefix = "contradiction/"
-        items = self._scan(prefix)
-        return sorted((item[KEY]["S"].removeprefix(prefix), item["status"]["S"], item["other"]["S"]) for item in items)
-
-    def close(self) -> None:
-        """Do nothing: a client has nothing to give back."""
-
-    def _scan(self, prefix: str) -> Iterator[_Item]:
+    def _scan(self, prefix: str = "") -> Iterator[_Item]:
+        condition = {
+            "FilterExpression": "begins_with(#key, :prefix)",
+            "ExpressionAttributeNames": {"#key": KEY},
+            "ExpressionAttributeValues": {":prefix": _text(prefix)},
+        }
         pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table,
-            ConsistentRead=True,
-            FilterExpression="begins_with(#key, :prefix)",
-            ExpressionAttributeNames={"#key": KEY},
-            ExpressionAttributeValues={":prefix": _text(prefix)},
+            TableName=self._table, ConsistentRead=True, **(condition if prefix else {})
         )
         try:
             for page in pages:
                 yield from page["Items"]
-        except ClientError as error:
-            raise EdgeError(f"table {self._table} cannot be read: {error}") from error
+        except (BotoCoreError, ClientError) as error:
+            raise self._failed("cannot be read", error) from error
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self._writers.shutdown()
+
+    def _item(self, key: str) -> _Item | None:
+        try:
+            found = self._client.get_item(TableName=self._table, Key={KEY: _text(key)}, ConsistentRead=True)
+        except (BotoCoreError, ClientError) as error:
+            raise self._failed("cannot be read", error) from error
+        item: _Item | None = found.get("Item")
+        return item
+
+    def _failed(self, what: str, error: Exception) -> EdgeError:
+        return EdgeError(f"table {self._table} {what}: {error}")
+
+
+def _by_payment(outcomes: Sequence[PaymentRow]) -> Iterator[Sequence[PaymentRow]]:
+    """Return the outcomes payment by payment, each payment's in their order."""
+    of_payment: dict[str, list[PaymentRow]] = {}
+    for outcome in outcomes:
+        of_payment.setdefault(outcome.payment_id, []).append(outcome)
+    yield from of_payment.values()
+
+
+def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Cut items into batches that DynamoDB takes, in which each key may stand once."""
+    different = list({item[KEY]["S"]: item for item in items}.values())
+    for first in range(0, len(different), _BATCH_MAX):
+        yield different[first : first + _BATCH_MAX]
+
+
+def _contradicts(payment: PaymentRow, kept: _Item) -> bool:
+    """Say whether a payment that has ended ends again, in another record."""
+    both_final = min(RANKS[payment.status], int(kept["rank"]["N"])) >= FIRST_FINAL_RANK
+    same = (kept["source"]["B"], kept["lineage"]["B"]) == (payment.heading.source, payment.heading.lineage)
+    return both_final and not same
 
 
 def _standing(payment: PaymentRow) -> _Item:
@@ -243,6 +272,8 @@ def _notice(notice: NoticeRow) -> _Item:
     source, lineage, arrival_us = notice.heading
     return {
         KEY: _text(f"notice/{source.hex()}/{lineage.hex()}"),
+        "source": {"B": source},
+        "lineage": {"B": lineage},
         "kind": _text(notice.kind),
         "payment_id": _text(notice.payment_id),
         "of": _text(notice.of),
@@ -256,6 +287,7 @@ def _position(cycle: int, first: bytes, account: str, currency: str, net_minor: 
     return {
         KEY: _text(f"position/{cycle}/{first.hex()}/{account}/{currency}"),
         "cycle": _number(cycle),
+        "first": {"B": first},
         "account": _text(account),
         "currency": _text(currency),
         "net_minor": _number(net_minor),

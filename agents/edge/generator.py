@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.hearing import Listener
-from agents.edge.process import Stop, Turns, edge_arguments, run_process
+from agents.edge.process import Stop, Turns, edge_arguments, positive, run_process
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.workload import control
 from agents.edge.workload.population import ACCOUNTS_DEFAULT
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pipeline.kernel.agent import Output
     from pipeline.ports import Clock, Log
 
+FILE = "generator.sqlite"
 PRODUCER = b"generator"
 CALENDAR = b"generator/calendar"
 OUTAGES = b"generator/outages"
@@ -82,7 +83,7 @@ class Generator:
         self._log = log
         self._clock = clock
         self._settings = settings
-        self._database = EdgeDatabase(folder / "generator.sqlite", _SCHEMA, "NORMAL")
+        self._database = EdgeDatabase(folder / FILE, _SCHEMA, "NORMAL")
         self._database.require_fact("seed", str(settings.seed))
         self._database.require_fact("accounts", str(settings.accounts))
         self._workload = Workload(settings.seed, settings.accounts)
@@ -193,22 +194,25 @@ class Generator:
         return int(index)
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = edge_arguments("Submit a seeded workload of payments to a log, at a steady rate.")
-    parser.add_argument("--seed", type=int, default=1, help="what is submitted is a function of it (default: 1)")
-    parser.add_argument("--tps", type=float, default=500.0, help="submissions a second (default: 500)")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    options = edge_arguments("Submit a seeded workload of payments to a log, at a steady rate.")
+    options.add_argument("--seed", type=int, default=1, help="what is submitted is a function of it (default: 1)")
+    options.add_argument("--tps", type=positive, default=500.0, help="submissions a second (default: 500)")
+    options.add_argument(
         "--count", type=int, help="submissions in all, with those of earlier runs (default: --seconds times --tps)"
     )
-    parser.add_argument("--accounts", type=int, default=ACCOUNTS_DEFAULT, help="accounts in the simulated world")
-    parser.add_argument("--cycle-seconds", type=float, default=5.0, help="length of a settlement cycle (default: 5)")
-    parser.add_argument(
+    options.add_argument("--accounts", type=int, default=ACCOUNTS_DEFAULT, help="accounts in the simulated world")
+    options.add_argument(
+        "--cycle-seconds", type=positive, default=5.0, help="length of a settlement cycle (default: 5)"
+    )
+    options.add_argument(
         "--hearing-seconds",
         type=float,
         default=HEARING_SECONDS_MAX,
         help="how long to wait until all shards know the participants; 0: do not wait",
     )
-    return parser
+    return options
 
 
 def _reporter(generator: Generator, clock: Clock, count: int) -> Callable[[], None]:
@@ -247,11 +251,10 @@ async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the generator; return the exit code."""
-    parser = _arguments()
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.count is None:
         if options.seconds is None:
-            parser.error("say how much to submit: --count, or --seconds")
+            parser().error("say how much to submit: --count, or --seconds")
         options.count, options.seconds = round(options.seconds * options.tps), None
     return run_process(lambda clock, stop: _main(clock, stop, options))
 

@@ -171,11 +171,16 @@ async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log.close()
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    options = edge_arguments("Connect the clearing with simulated participants.")
+    options.add_argument("--seed", type=int, default=1, help="how participants answer is a function of it (default: 1)")
+    return options
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the links and the simulated participants; return the exit code."""
-    parser = edge_arguments("Connect the clearing with simulated participants.")
-    parser.add_argument("--seed", type=int, default=1, help="how participants answer is a function of it (default: 1)")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     return run_process(lambda clock, stop: _main(clock, stop, options))
 
 

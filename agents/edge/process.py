@@ -14,6 +14,7 @@ import asyncio
 import logging
 import signal
 import sqlite3
+from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,19 @@ def edge_arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--log", required=True, metavar=FORMS, help="the log to work on")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder for this process's own store")
-    parser.add_argument("--seconds", type=float, default=None, help="stop after so many seconds (default: never)")
+    parser.add_argument("--seconds", type=positive, default=None, help="stop after so many seconds (default: never)")
     return parser
+
+
+def positive(text: str) -> float:
+    """Return the number that an option's ``text`` is; raise ``argparse.ArgumentTypeError`` unless it is above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not 0 < number < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return number
 
 
 class Stop:

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from agents.edge.process import Stop, Turns, edge_arguments, run_process
 from agents.edge.projections import is_submission, project
-from agents.edge.projector_store import Changes, Heading, SqliteTables
+from agents.edge.projector_store import Changes, Heading
+from agents.edge.projector_tables import FORMS, open_tables
 from agents.edge.reader import Places, StreamTail, event_of
 from agents.streams import OUTCOMES, PARKED, PAYMENTS
 from pipeline.errors import Poison
-from pipeline.stream_logs.naming import open_log
+from pipeline.stream_logs.naming import open_log, region_of
 
 if TYPE_CHECKING:
     from pipeline.ports import Clock, Log
@@ -81,17 +82,23 @@ class Projector:
 
 async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log = open_log(options.log, clock)
-    projector = Projector(log, SqliteTables(options.data))
+    projector = Projector(log, open_tables(options.tables or f"sqlite:{options.data}", region_of(options.log)))
     await Turns(clock, stop, options.seconds, IDLE_SECONDS).run(projector.turn)
     logger.info("stopped; %d outcomes taken in by this run", projector.taken)
     projector.close()
     log.close()
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    options = edge_arguments("Keep tables of what became of every payment.")
+    options.add_argument("--tables", metavar=FORMS, help="where to keep them (default: SQLite in --data)")
+    return options
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the projector; return the exit code."""
-    parser = edge_arguments("Keep tables of what became of every payment.")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     return run_process(lambda clock, stop: _main(clock, stop, options))
 
 

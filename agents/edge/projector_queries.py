@@ -1,4 +1,4 @@
-"""What the projector's tables say: the questions of a report.
+"""What the projector's tables say: how one payment stands, and the questions of a report.
 
 The counts are disjoint, and every submission is in exactly one of them.
 """
@@ -11,6 +11,8 @@ from agents.edge.database import read_only
 from agents.edge.projector_store import FILE, NoticeKind, Status
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -52,16 +54,28 @@ class Net(NamedTuple):
     net_minor: int
 
 
-class ProjectorQueries:
-    """Reads the projector's tables, while it writes them or not."""
+def open_queries(folder: Path) -> ProjectorQueries:
+    """Return the questions to the tables in ``folder``."""
+    return ProjectorQueries(read_only(folder / FILE))
 
-    def __init__(self, folder: Path) -> None:
-        self._connection = read_only(folder / FILE)
+
+class ProjectorQueries:
+    """Reads the projector's tables in SQLite, while it writes them or not."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
     def are_possible(self) -> bool:
         """Say whether the projector has made its tables yet."""
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'payments'").fetchone()
         return bool(tables)
+
+    def payment(self, payment_id: str) -> Mapping[str, object] | None:
+        """Return how a payment stands - status, reason, detail, minor, currency, cycle, times - or None."""
+        found = self._connection.execute("SELECT * FROM payments WHERE payment_id = ?", (payment_id,))
+        names = [column[0] for column in found.description]
+        row = found.fetchone()
+        return None if row is None else {k: v for k, v in zip(names, row, strict=True) if v is not None}
 
     def counts(self) -> Counts:
         """Return how many submissions there are of each ending, as of one moment."""

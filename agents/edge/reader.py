@@ -129,9 +129,11 @@ class _Cursor:
 class StreamTail:
     """Reads one stream for one edge."""
 
-    def __init__(self, log: Log, stream: str, places: Places) -> None:
+    def __init__(self, log: Log, stream: str, places: Places, shard_batch: int = SHARD_BATCH) -> None:
+        """Take about ``shard_batch`` user records from a shard in one read."""
         self._log = log
         self._stream = stream
+        self._shard_batch = shard_batch
         self._cursors: dict[str, _Cursor] = {}
         self._listed = False
         self._moved: set[str] = set()
@@ -149,7 +151,7 @@ class StreamTail:
         arrived: list[Arrived] = []
         self.behind_records = 0
         for cursor in self._readable():
-            given = await self._log.read(self._stream, cursor.description.shard_id, cursor.after, SHARD_BATCH)
+            given = await self._log.read(self._stream, cursor.description.shard_id, cursor.after, self._shard_batch)
             self.behind_records += given.behind_records
             if given.records:
                 self._take(cursor, given.records, arrived)

@@ -139,9 +139,14 @@ async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     log.close()
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    return edge_arguments("Settle the cycles that the clearing has netted.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the simulated central bank; return the exit code."""
-    options = edge_arguments("Settle the cycles that the clearing has netted.").parse_args(arguments)
+    options = parser().parse_args(arguments)
     return run_process(lambda clock, stop: _main(clock, stop, options))
 
 

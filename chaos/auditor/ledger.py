@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from agents.streams import CLEARING, OUTBOUND, OUTCOMES
 from chaos.auditor.invariants import Invariant, Problem
+from chaos.auditor.participants import Participants
 from chaos.auditor.payments import Payments, event_of
 from chaos.auditor.reading import Reading
-from chaos.workload import FOREIGN, Order, caps_by_account
+from chaos.workload import Order
 from pipeline.kernel import system_events
 from pipeline.kernel.envelope import FROM_SHARD, Envelope
 from pipeline.kernel.hashrange import FULL_RANGE, HashRange, hash_key, missing_from
@@ -79,10 +80,17 @@ class Account:
 class Ledger:
     """All settlement accounts, shard by shard."""
 
-    def __init__(self, readings: Mapping[str, Reading], payments: Payments, orders: Mapping[str, Order]) -> None:
+    def __init__(
+        self,
+        readings: Mapping[str, Reading],
+        payments: Payments,
+        orders: Mapping[str, Order],
+        participants: Participants,
+    ) -> None:
         self._payments = payments
         self._orders = orders
-        self._caps = caps_by_account()
+        self._participants = participants
+        self._caps = participants.caps
         self._accounts = {name: Account(name) for name in self._caps}
         self._claimed: dict[object, str] = {}
         """Which payment has a scheme's identity or a UETR, whatever became of it."""
@@ -149,13 +157,14 @@ class Ledger:
             return
         if event.cycle != account.closed + 1:
             yield f"{event.payment_id} was posted to cycle {event.cycle}, while {account.closed + 1} was open"
-        if forwarded.transfer.creditor.agent != FOREIGN and now_us >= forwarded.deadline_us:
+        if forwarded.transfer.creditor.agent not in self._participants.foreign and now_us >= forwarded.deadline_us:
             yield f"{event.payment_id} settled {now_us - forwarded.deadline_us} us behind its deadline"
         account.net_debit[event.cycle] += event.amount.minor
 
     def _refuse(self, event: PaymentRejected, settled: set[int]) -> Iterator[str]:
         order = self._orders[event.payment_id]
-        account = self._accounts[_settlement_account_of(order)]
+        transfer = order.transfer
+        account = self._accounts[self._participants.settlement_account(transfer.debtor.agent, transfer.amount.currency)]
         if event.refused_by == "clearing":
             self._claim(event.payment_id)
             over_cap = event.reason in _OVER_CAP and "cap" in event.explanations[0]
@@ -243,12 +252,6 @@ def _balance(cycle: int, pieces: Sequence[CycleNetted]) -> Iterator[str]:
             sums[position.currency] += position.net_minor
     if any(sums.values()):
         yield f"the nets of cycle {cycle} sum to {dict(sums)}"
-
-
-def _settlement_account_of(order: Order) -> str:
-    transfer = order.transfer
-    through = "BANKDE00" if transfer.debtor.agent == "SPONDEFF" else transfer.debtor.agent
-    return f"{through}/{transfer.amount.currency}"
 
 
 def _steps_by_shard(readings: Mapping[str, Reading]) -> dict[str, list[Step]]:

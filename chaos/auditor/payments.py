@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from agents.streams import OUTBOUND, OUTCOMES, PARKED, PAYMENTS
 from chaos.auditor.invariants import Invariant, Problem
@@ -38,8 +39,10 @@ _ENDINGS = {
     PaymentHeld: Ending.HELD,
 }
 _AGAIN = {PaymentRepeated: Ending.REPEATED, PaymentConflicted: Ending.CONFLICTED}
+_AGAIN_ENDINGS = frozenset(_AGAIN.values())
 _CLAIMS_KEPT_US = 24 * HOUR_US
 """At least, from the end of a payment on."""
+_SHOWN_BYTES = 200
 _OUR_OWN = frozenset({"authorise", "clearing"})
 _CONTRADICTING = frozenset({Answers.CONTRADICTS, Answers.CONTRADICTS_FIRST})
 
@@ -66,7 +69,10 @@ class Payments:
     credited: Counter[str] = field(default_factory=Counter)
     confirmed: dict[str, dict[str, set[bool]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     """By payment and recipient: how it was told to have ended."""
+    arrived: Counter[str] = field(default_factory=Counter)
+    """How often the log took a payment's order: an edge that was not answered puts it again."""
     parked_garbage: Counter[bytes] = field(default_factory=Counter)
+    """By SHA-256: a record may be too large to be parked whole."""
     problems: list[Problem] = field(default_factory=list)
 
     def in_limbo(self) -> list[str]:
@@ -74,8 +80,11 @@ class Payments:
         return [payment_id for payment_id in self.unknown if not self.endings[payment_id]]
 
 
-def payments_of(readings: Mapping[str, Reading], orders: Mapping[str, Order]) -> Payments:
+def payments_of(
+    readings: Mapping[str, Reading], orders: Mapping[str, Order], garbage: Sequence[bytes] = ()
+) -> Payments:
     """Read what became of every payment."""
+    spoilt = frozenset(map(_digest, garbage))
     payments = Payments()
     for taken in readings[OUTCOMES].taken:
         _note_outcome(payments, event_of(taken))
@@ -83,12 +92,14 @@ def payments_of(readings: Mapping[str, Reading], orders: Mapping[str, Order]) ->
         event = event_of(taken)
         if isinstance(event, AccountCredited):
             payments.credited[event.payment_id] += 1
+        elif isinstance(event, PaymentSubmitted) and _digest(taken.record) not in spoilt:
+            payments.arrived[event.transfer.payment_id] += 1
     for taken in readings[OUTBOUND].taken:
         event = event_of(taken)
         if isinstance(event, PaymentConfirmed):
             payments.confirmed[event.payment_id][event.recipient].add(event.settled)
     for taken in readings[PARKED].taken:
-        _note_parked(payments, taken, orders)
+        _note_parked(payments, taken, orders, spoilt)
     return payments
 
 
@@ -107,17 +118,21 @@ def _note_outcome(payments: Payments, event: object) -> None:
         payments.endings[event.payment_id].append(_AGAIN[type(event)])
 
 
-def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order]) -> None:
+def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order], spoilt: frozenset[bytes]) -> None:
     if taken.envelope is None or taken.envelope.kind != system_events.kind_of_type[Parked]:
         return
     parked = system_events.decode(taken.envelope.kind, taken.envelope.version, taken.envelope.body)
     if not isinstance(parked, Parked):
         return
+    digest = _digest(parked.record) if parked.record else parked.digest
+    if digest in spoilt:
+        payments.parked_garbage[digest] += 1
+        return
     try:
         envelope = decode(parked.record)
         event = codec.decode(envelope.kind, envelope.version, envelope.body)
     except (Poison, UndecodableEventError):
-        payments.parked_garbage[parked.record] += 1
+        payments.parked_garbage[digest] += 1
         return
     if isinstance(event, PaymentSubmitted):
         payments.endings[event.transfer.payment_id].append(Ending.PARKED)
@@ -125,6 +140,10 @@ def _note_parked(payments: Payments, taken: Taken, orders: Mapping[str, Order]) 
         payments.parked_garbage[parked.record] += 1
     elif not _may_be_parked(event, orders):
         payments.problems.append(Problem(Invariant.ENDS_ONCE, f"parked for no reason: {parked.reason}: {event}"))
+
+
+def _digest(record: bytes) -> bytes:
+    return sha256(record).digest()
 
 
 def _may_be_parked(answer: ParticipantAnswered, orders: Mapping[str, Order]) -> bool:
@@ -152,12 +171,13 @@ def problems_of_payments(
     for payment_id in payments.endings:
         if payment_id not in orders:
             yield Problem(Invariant.ENDS_ONCE, f"{payment_id} ended, and was never ordered")
-    for record in garbage:
-        times = payments.parked_garbage.pop(record, 0)
-        if times != 1:
-            yield Problem(Invariant.ENDS_ONCE, f"{record!r} was parked {times} times")
-    for record in payments.parked_garbage:
-        yield Problem(Invariant.ENDS_ONCE, f"parked, and never sent: {record!r}")
+    for record, arrivals in Counter(garbage).items():
+        times = payments.parked_garbage.pop(_digest(record), 0)
+        if times != arrivals:
+            text = f"{record[:_SHOWN_BYTES]!r} arrived {arrivals} times and was parked {times} times"
+            yield Problem(Invariant.ENDS_ONCE, text)
+    for digest in payments.parked_garbage:
+        yield Problem(Invariant.ENDS_ONCE, f"parked, and never sent: a record with SHA-256 {digest.hex()}")
     yield from _settled_once(payments, orders)
     yield from _told_alike(payments, orders)
 
@@ -167,6 +187,8 @@ def _one_ending(payments: Payments, order: Order) -> Iterator[Problem]:
     endings = list(payments.endings.get(payment_id, ()))
     if not endings and payment_id in payments.unknown:
         endings = [Ending.LIMBO]
+    if endings and set(endings) <= _AGAIN_ENDINGS and len(endings) == payments.arrived[payment_id]:
+        del endings[1:]  # each arrival of an order that is none of its own is answered
     if len(endings) != 1:
         times = " and ".join(endings) or "nothing"
         invariant = Invariant.SETTLES_AT_MOST_ONCE if endings.count(Ending.SETTLED) > 1 else Invariant.ENDS_ONCE

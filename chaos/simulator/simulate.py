@@ -8,10 +8,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,15 +24,19 @@ from typing import Any, Final
 from agents.streams import ALL_STREAMS
 from chaos.auditor.audit import problems_of_recording
 from chaos.auditor.invariants import Breach, Invariant, Problem
+from chaos.auditor.participants import Participants
 from chaos.auditor.replay import Live, Replay
 from chaos.simulator.faults import Fault, Recovery
 from chaos.simulator.owner import Engine
 from chaos.simulator.world import World
 from chaos.virtual_time import SECOND_US, START_US
+from chaos.workload import listings
 from pipeline.ports import Record, ShardDescription
 
 ENGINE: Final = Engine()
-_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+SCRATCH: Final = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
+"""Where worlds have their folders; None for where the system has temporary ones."""
 COVERING_SEEDS: Final = 100
 """In so many seeds every fault and every recovery must have happened."""
 _PROBLEMS_MAX: Final = 20
@@ -67,10 +74,15 @@ class _Archive:
 
 
 def simulate(
-    seed: int, payments: int, engine: Engine = ENGINE, trace_lines: int = 60, kind: type[World] = World
+    seed: int,
+    payments: int,
+    engine: Engine = ENGINE,
+    trace_lines: int = 60,
+    kind: type[World] = World,
+    scratch_in: Path | None = SCRATCH,
 ) -> SeedResult:
     """Run the world of ``seed``, of the ``kind`` that there is or of one's own, with so many orders, and audit it."""
-    with TemporaryDirectory(prefix="payments-simulate-", dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as scratch:
+    with TemporaryDirectory(prefix="payments-simulate-", dir=scratch_in) as scratch:
         world = kind(seed, payments, Path(scratch), engine)
         digest = ""
         try:
@@ -98,7 +110,8 @@ def simulate(
 
 def _audit(world: World, scratch: Path) -> Iterator[Problem]:
     edges, archive = world.edges, _Archive(world)
-    yield from problems_of_recording(archive, edges.workload.orders, list(edges.sent), edges.garbage)
+    participants = Participants.of(listings())
+    yield from problems_of_recording(archive, edges.workload.orders, list(edges.sent), edges.garbage, participants)
     current = world.fleet.current()
     for name, stage in world.builds.new.items():
         live = {
@@ -185,14 +198,30 @@ class Sweep:
 
 
 def sweep(seeds: Sequence[int], payments: int, processes: int | None, tell: Callable[[SeedResult], None]) -> Sweep:
-    """Run all ``seeds``, in so many processes (default: one a core), and tell of each when it is done."""
+    """Run all ``seeds``, in so many processes (default: one a core), and tell of each when it is done.
+
+    An exception, Ctrl-C too, ends the processes at once; so what they had in their folders is removed here.
+    """
     total = Sweep()
     workers = min(processes or os.cpu_count() or 1, len(seeds))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare_process) as pool:
-        for result in pool.map(_simulate_and_forget, seeds, [payments] * len(seeds)):
+    with TemporaryDirectory(prefix="payments-sweep-", dir=SCRATCH) as scratch, _processes(workers) as pool:
+        for result in pool.map(partial(_simulate_and_forget, Path(scratch), payments), seeds):
             total.add(result)
             tell(result)
     return total
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_prepare_process)
+    try:
+        yield pool
+    except BaseException:
+        for process in list(pool._processes.values()):  # noqa: SLF001 - terminate_workers() from Python 3.14 on
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def be_quiet() -> None:
@@ -201,13 +230,17 @@ def be_quiet() -> None:
 
 
 def _prepare_process() -> None:
-    """Be quiet, and leave cycles of objects alone while a world lives: it is gone in a few seconds, whole."""
+    """Be quiet, and leave cycles of objects alone while a world lives: it is gone in a few seconds, whole.
+
+    Ctrl-C is for the process that waits for this one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     be_quiet()
     gc.disable()
     gc.freeze()
 
 
-def _simulate_and_forget(seed: int, payments: int) -> SeedResult:
-    result = simulate(seed, payments)
+def _simulate_and_forget(scratch_in: Path, payments: int, seed: int) -> SeedResult:
+    result = simulate(seed, payments, scratch_in=scratch_in)
     gc.collect()
     return result

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from pipeline.errors import LogError
 from pipeline.faust_worker import interpreter
 from pipeline.faust_worker.batches import ShardBatch
 from pipeline.observe.logging import about
@@ -67,11 +68,20 @@ class LogSource:
 
     async def run(self, deliver: Deliver) -> None:
         """Deliver the batches of all shards until stopped; return when the last one was acknowledged."""
+        await self._check_wanted()
         try:
             async with asyncio.TaskGroup() as followers:
                 await self._follow_all(followers, deliver)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+
+    async def _check_wanted(self) -> None:
+        """Raise ``LogError`` for a wanted shard that is not there: nobody would notice that it is never read."""
+        streams = {stage.source_stream for stage in self._stages}
+        there = {shard.shard_id for stream in streams for shard in await self._log.shards(stream)}
+        missing = sorted(set(self._wanted or ()) - there)
+        if missing:
+            raise LogError(f"no shard of {', '.join(sorted(streams))} is called {' or '.join(missing)}")
 
     async def _follow_all(self, followers: asyncio.TaskGroup, deliver: Deliver) -> None:
         while not self._stopping.is_set():

@@ -2,7 +2,7 @@
 
     0  stopped in order after SIGTERM or SIGINT: every batch in hand committed, a snapshot of every shard
     1  a batch raised: nothing of it was committed or acknowledged
-    3  could not start, could not go on (log or state), or did not stop in time
+    3  could not start, could not go on (log or state), did not stop in time, or stopped without its last snapshots
 
 A step is a plain function, so one that hangs keeps the event loop from running, and no deadline kept by the loop would
 ever pass.  Signals are therefore awaited by a thread of their own, which ends the process when the time is over.  That
@@ -55,7 +55,7 @@ def run_to_exit_code(main: Callable[[], Coroutine[object, object, None]]) -> int
         fields = about(stage=error.stage, shard=error.shard_id, position=str(error.position))
         _log.error("%s", error, exc_info=error.__cause__, extra=fields)
         return SHARD_FAILED
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         _log.error("%s", error, extra=about(error=type(error).__name__))
         return COULD_NOT_GO_ON
     except Exception:  # noqa: BLE001 - the last line of the process says what it was

@@ -5,6 +5,7 @@
                          └── anything raised ──> nothing more is acknowledged ──> end with that error
 
 A worker that fails takes no care to end well: whatever it had in hand is repeated by the next one from the last commit.
+A snapshot that fails at the end keeps no other from being taken, but it is an error: who stops a worker counts on them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline.errors import SnapshotError
 from pipeline.faust_worker.app import ShardBatchApp
 from pipeline.faust_worker.errors import WorkerStoppedError
 from pipeline.faust_worker.log_source import LogSource
@@ -93,8 +95,7 @@ class Worker:
         stages = [stage.name for stage in self._stages]
         _log.info("worker started", extra=about(worker=self._worker_id, stages=stages))
         await self._run_parts()
-        for owned in sorted(self._shards.owned(), key=lambda shard: shard.snapshot_due_us):
-            await self._snapshotter.try_to_take(owned)
+        await self._take_last_snapshots()
 
     async def close(self) -> None:
         """Let go of everything, however the worker ended."""
@@ -130,6 +131,12 @@ class Worker:
         stalled = [str(owned) for owned in self._shards.owned() if now_us - owned.progressed_us > stalled_us]
         details = {"worker": self._worker_id, "stopping": self._stopping.is_set(), "stalled": stalled, "shards": shards}
         return Health(not stalled, details)
+
+    async def _take_last_snapshots(self) -> None:
+        shards = sorted(self._shards.owned(), key=lambda shard: shard.snapshot_due_us)
+        failed = [str(owned) for owned in shards if not await self._snapshotter.try_to_take(owned)]
+        if failed:
+            raise SnapshotError(f"the last snapshot failed of {', '.join(failed)}: what is published there is older")
 
     async def _run_parts(self) -> None:
         failed = self._app.batches.failed

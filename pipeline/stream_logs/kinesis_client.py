@@ -113,7 +113,7 @@ def check_region(region: str) -> None:
 def connect(region: str) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
     """Return a client of Kinesis in ``region``; ``LogError`` says what is missing."""
     check_region(region)
-    return connect_to("kinesis", region, _config())
+    return connect_to("kinesis", region, config())
 
 
 def connect_to(service: str, region: str | None, config: Config | None = None) -> Any:  # noqa: ANN401 - see connect
@@ -131,7 +131,8 @@ def connect_to(service: str, region: str | None, config: Config | None = None) -
         raise LogError(f"{where} cannot be called: {error}") from error
 
 
-def _config() -> Config:
+def config() -> Config:
+    """Return how a client of Kinesis calls."""
     return Config(
         connect_timeout=CONNECT_SECONDS_MAX,
         read_timeout=ANSWER_SECONDS_MAX,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.settings import KinesisSettings
 
 FORMS = "local:DIR | kinesis:REGION"
+FORMS_FOR_WORKERS = f"{FORMS} | kcl[:REGION]"
 
 _LOCAL = "local"
 _KINESIS = "kinesis"
@@ -42,8 +43,10 @@ def open_log(name: str, clock: Clock, kinesis: KinesisSettings | None = None) ->
 
 
 def check_name(name: str) -> None:
-    """Raise ``LogError`` unless ``name`` names a log; nothing is opened."""
-    kind, place = _parts(name)
+    """Raise ``LogError`` unless ``name`` names a log for a worker; nothing is opened."""
+    if is_kcl(name):
+        return
+    kind, place = _parts(name, FORMS_FOR_WORKERS)
     if kind == _KINESIS:
         from pipeline.stream_logs.kinesis_client import check_region  # noqa: PLC0415 - as in open_log
 
@@ -61,8 +64,8 @@ def region_of(name: str) -> str | None:
     return place or None if kind in {_KINESIS, _KCL} else None
 
 
-def _parts(name: str) -> tuple[str, str]:
+def _parts(name: str, forms: str = FORMS) -> tuple[str, str]:
     kind, _, place = name.partition(":")
     if kind not in {_LOCAL, _KINESIS} or not place:
-        raise LogError(f"{name!r} names no log; one is {FORMS}")
+        raise LogError(f"{name!r} names no log; one is {forms}")
     return kind, place

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from agents.edge.dynamo_copy import copied_queries
 from agents.edge.dynamo_tables import DynamoTables
 from agents.edge.errors import EdgeError
 from agents.edge.projector import ProjectorTables
-from agents.edge.projector_queries import Counts, ProjectorQueries
+from agents.edge.projector_queries import Counts, Net, ProjectorQueries, open_queries
 from agents.edge.projector_store import (
     Changes,
     Heading,
@@ -22,17 +23,19 @@ from agents.edge.projector_store import (
     SqliteTables,
     Status,
 )
+from agents.edge.projector_tables import find_payment, open_tables
 from agents.edge.reader import Place
 from agents.streams import OUTCOMES, PAYMENTS
-from tests.aws_under_test import client
+from tests.aws_under_test import REGION, client
 
 
 class TablesUnderTest:
     """Tables that can be left by a process and found again by the next."""
 
-    def __init__(self, reopen: Callable[[], ProjectorTables], counts: Callable[[], Counts]) -> None:
+    def __init__(self, reopen: Callable[[], ProjectorTables], queries: Callable[[], ProjectorQueries]) -> None:
         self._reopen = reopen
-        self.counts = counts
+        self.queries = queries
+        """To what is there when they are asked for."""
         self.tables = reopen()
 
     def restart(self) -> None:
@@ -47,26 +50,30 @@ class TablesUnderTest:
         with self.tables.batch(Changes(submissions=submissions or {})):
             self.tables.store_places(stream, moved)
 
-    def contradictions(self) -> list[tuple[str, str, str]]:
-        if isinstance(self.tables, DynamoTables):
-            return self.tables.contradictions()
-        return self.queries().contradictions()
+    def counts(self) -> Counts:
+        return self.queries().counts()
 
-    def queries(self) -> ProjectorQueries:
-        raise NotImplementedError
+    def payment(self, payment_id: str) -> Mapping[str, object] | None:
+        """Return how a payment stands, as each asks for one."""
+        return (
+            self.tables.payment(payment_id)
+            if isinstance(self.tables, DynamoTables)
+            else self.queries().payment(payment_id)
+        )
+
+    def contradictions(self) -> list[tuple[str, str, str]]:
+        return self.queries().contradictions()
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> TablesUnderTest:
     if request.param == "sqlite":
-        under_test = TablesUnderTest(lambda: SqliteTables(tmp_path), lambda: ProjectorQueries(tmp_path).counts())
-        under_test.queries = lambda: ProjectorQueries(tmp_path)  # type: ignore[method-assign]
-        return under_test
+        return TablesUnderTest(lambda: SqliteTables(tmp_path), lambda: open_queries(tmp_path))
     dynamodb = client("dynamodb", request.getfixturevalue("aws"))
     name = f"projector-{uuid4()}"
     tables = DynamoTables(dynamodb, name)
     tables.create()
-    return TablesUnderTest(lambda: DynamoTables(dynamodb, name), lambda: DynamoTables(dynamodb, name).counts())
+    return TablesUnderTest(lambda: DynamoTables(dynamodb, name), lambda: copied_queries(DynamoTables(dynamodb, name)))
 
 
 def heading(number: int) -> Heading:
@@ -145,18 +152,15 @@ def test_a_second_projector_on_one_dynamodb_table_stops_at_its_first_write(aws: 
     with pytest.raises(EdgeError, match="another projector writes this table"), other.batch(Changes()):
         other.store_places(PAYMENTS, {"shard-0": Place(8, ended=False)})
 
-    assert tables.counts().submitted == 5
+    assert copied_queries(tables).counts().submitted == 5
 
 
-def test_a_payment_in_dynamodb_keeps_what_was_said_of_it_before(aws: str) -> None:
-    tables = DynamoTables(client("dynamodb", aws), f"projector-{uuid4()}")
-    tables.create()
+def test_a_payment_keeps_what_was_said_of_it_before(kept: TablesUnderTest) -> None:
     rejected = PaymentRow("pay-1", Status.REJECTED, heading(2), "AC04", "FRGNUS33", accepted_us=5)
 
-    with tables.batch(Changes(payments=[payment(Status.UNKNOWN, 1), rejected])):
-        pass
+    kept.write(payment(Status.UNKNOWN, 1), rejected)
 
-    found = tables.payment("pay-1")
+    found = kept.payment("pay-1")
     assert found is not None
     assert {name: found[name] for name in ("status", "reason", "minor", "currency", "accepted_us")} == {
         "status": "rejected",
@@ -165,4 +169,37 @@ def test_a_payment_in_dynamodb_keeps_what_was_said_of_it_before(aws: str) -> Non
         "currency": "EUR",
         "accepted_us": 5,
     }
-    assert tables.payment("pay-2") is None
+    assert kept.payment("pay-2") is None
+
+
+def test_a_batch_that_is_delivered_again_behind_a_crash_before_its_places_changes_nothing(
+    kept: TablesUnderTest,
+) -> None:
+    repeat = NoticeRow(NoticeKind.REPEATED, heading(9), "pay-1", "pay-0")
+    net = (3, bytes(16), "BANKDEFF/EUR", "EUR", -100)
+    changes = Changes([payment(Status.UNKNOWN, 1), payment(Status.SETTLED, 2)], [repeat], [net], {"shard-0": 3})
+    with pytest.raises(InterruptedError), kept.tables.batch(changes):
+        raise InterruptedError
+    kept.restart()
+
+    with kept.tables.batch(changes):
+        kept.tables.store_places(PAYMENTS, {"shard-0": Place(10, ended=False)})
+
+    assert kept.counts() == Counts(3, 1, 0, 0, 1, 0, 0, 0)
+    assert kept.queries().nets() == [Net(3, "BANKDEFF/EUR", "EUR", -100)]
+    assert kept.contradictions() == []
+
+
+def test_tables_are_found_by_their_name(tmp_path: Path, aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ENDPOINT_URL": aws, "ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in (f"sqlite:{tmp_path}", f"dynamodb:projector-{uuid4()}"):
+        tables = open_tables(name, REGION)
+        with tables.batch(Changes([payment(Status.HELD, 1)])):
+            pass
+        found = find_payment(name, REGION, "pay-1")
+        assert found is not None
+        assert found["status"] == "held"
+    for name in ("sqlite", "dynamodb:", "mongodb:x", f"sqlite:{tmp_path / 'none'}", f"dynamodb:none-{uuid4()}"):
+        with pytest.raises(EdgeError):
+            find_payment(name, REGION, "pay-1")

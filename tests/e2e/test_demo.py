@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agents.edge.projector_queries import ProjectorQueries
+from agents.edge.projector_queries import open_queries
 from agents.edge.projector_store import FILE as PROJECTOR_FILE
 from demo.report import OUTCOMES
 from demo.run import Plan
@@ -189,7 +189,7 @@ def settled(folder: Path) -> int:
     """Return how many payments the projector knows to have settled."""
     if not (folder / "projector" / PROJECTOR_FILE).exists():
         return 0
-    queries = ProjectorQueries(folder / "projector")
+    queries = open_queries(folder / "projector")
     try:
         return queries.counts().settled if queries.are_possible() else 0
     finally:

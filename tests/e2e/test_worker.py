@@ -167,6 +167,18 @@ def test_sigterm_ends_a_worker_in_time_with_a_snapshot_and_a_restart_goes_on_exa
     assert downstream.repeats == 0
 
 
+def test_a_worker_that_cannot_take_its_last_snapshots_ends_with_3(scene: Scene, tmp_path: Path) -> None:
+    worker = scene.worker()
+    scene.say(("k", "one"))
+    scene.until_counted(worker, 1, ["k"])
+    (tmp_path / "data" / "scratch").write_text("no folder")
+    worker.signal(signal.SIGTERM)
+    code, lines = worker.ended()
+
+    assert code == 3, lines
+    assert "the last snapshot failed of count/" in lines[-1]["message"], lines[-1]
+
+
 @pytest.mark.slow
 def test_a_killed_worker_repeats_what_it_had_not_committed_under_the_same_lineages(scene: Scene) -> None:
     for round_number in range(1, 6):

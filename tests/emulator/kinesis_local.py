@@ -28,8 +28,8 @@ from botocore.config import Config
 
 REGION = "eu-west-1"
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGE = REPOSITORY / ".cache" / "kinesis-local" / "node_modules" / "kinesis-local"
-PRELOADED = Path(__file__).with_name("loopback.cjs")
+PACKAGE = REPOSITORY / ".cache" / "emulators" / "node_modules" / "kinesis-local"
+PRELOADED = REPOSITORY / "demo" / "stack" / "loopback.cjs"
 START_SECONDS_MAX = 30.0
 TRIES_MAX = 3
 """Of ports: another process may take one between our look and the emulator's."""
@@ -141,7 +141,7 @@ def _what_is_missing() -> str | None:
     if shutil.which("node") is None:
         return "no node on the PATH: install Node.js 18 or later with npm, then run make, to test against kinesis-local"
     if not (PACKAGE / "main.js").exists():
-        return f"kinesis-local is not in {PACKAGE.parent}: run make emulator"
+        return f"kinesis-local is not in {PACKAGE.parent}: run make emulators"
     return None
 
 

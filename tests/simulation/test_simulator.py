@@ -20,6 +20,8 @@ from tests.simulation.one_crash import crash, how_often
 ROOT = Path(__file__).parents[2]
 SEEDS = 40
 PAYMENTS = 150
+FAR_TOO_MANY, PATIENCE_SECONDS = 100_000, 90
+"""Orders that a world is not through with in so many seconds."""
 MOMENTS = [fault for fault in Fault if fault.name.startswith("CRASH_")]
 
 
@@ -63,6 +65,41 @@ def test_a_seed_is_the_same_run_in_every_process() -> None:
     here = simulate(7, 60).digest
 
     assert [_digest_in_a_process(hash_seed) for hash_seed in ("1", "2")] == [here, here]
+
+
+def test_a_sweep_that_is_interrupted_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    code = f"""
+import os, signal, threading, time
+from multiprocessing import active_children
+from pathlib import Path
+from chaos.simulator import simulate
+
+simulate.SCRATCH = Path({str(tmp_path)!r})
+
+def interrupt():
+    while not list(simulate.SCRATCH.rglob("payments-simulate-*")):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    threading.Thread(target=interrupt).start()
+    try:
+        simulate.sweep(range(4), {FAR_TOO_MANY}, 2, print)
+    except KeyboardInterrupt:
+        print(active_children())
+"""
+    (tmp_path / "program.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+
+    assert done.stdout == "[]\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
 
 
 def _digest_in_a_process(hash_seed: str) -> str:

@@ -41,6 +41,7 @@ def test_a_file_says_what_is_otherwise_and_the_environment_wins(tmp_path: Path) 
     [
         ("PAYMENTS_WORKER_TICK_MS", "often", "PAYMENTS_WORKER_TICK_MS: Input should be a valid number"),
         ("PAYMENTS_WORKER_TICK_MS", "0", "PAYMENTS_WORKER_TICK_MS: Input should be greater than 0"),
+        ("PAYMENTS_WORKER_TICK_MS", "inf", "PAYMENTS_WORKER_TICK_MS: Input should be a finite number"),
         ("PAYMENTS_WORKER_BATCH_USER_RECORDS_MAX", "0", "PAYMENTS_WORKER_BATCH_USER_RECORDS_MAX: Input should be"),
         ("PAYMENTS_OBSERVE_PORT", "70000", "PAYMENTS_OBSERVE_PORT: Input should be less than or equal to 65535"),
         ("PAYMENTS_OBSERVE_LOG_LEVEL", "loud", "PAYMENTS_OBSERVE_LOG_LEVEL: Input should be 'debug', 'info'"),

@@ -19,7 +19,7 @@ from agents.edge.generator import Generator, GeneratorSettings
 from agents.edge.links import ParticipantLinks
 from agents.edge.participants import SimulatedParticipants
 from agents.edge.projector import Projector
-from agents.edge.projector_queries import Counts, ProjectorQueries
+from agents.edge.projector_queries import Counts, ProjectorQueries, open_queries
 from agents.edge.projector_store import SqliteTables
 from agents.edge.rtgs import SettlementBank
 from agents.topology import AUTHORISE, CONTROL, SETTLE
@@ -103,7 +103,7 @@ class PaymentWorld:
         return self.queries().counts()
 
     def queries(self) -> ProjectorQueries:
-        return ProjectorQueries(self.folder)
+        return open_queries(self.folder)
 
     async def _run(self, drain_seconds: float) -> None:
         while not self.generator.done:

@@ -11,7 +11,7 @@ import pytest
 from agents.edge.errors import EdgeError
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.projector import Projector
-from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries
+from agents.edge.projector_queries import Counts, Limbo, Net, ProjectorQueries, open_queries
 from agents.edge.projector_store import FILE, SqliteTables
 from agents.streams import OUTCOMES, PARKED, PAYMENTS
 from pipeline.errors import Poison
@@ -103,7 +103,7 @@ class World:
         self.projector = Projector(self.log, SqliteTables(self.folder))
 
     def queries(self) -> ProjectorQueries:
-        return ProjectorQueries(self.folder)
+        return open_queries(self.folder)
 
     def counts(self) -> Counts:
         return self.queries().counts()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import SnapshotError
 from pipeline.observe.logging import JsonLines
 from pipeline.ports import Manifest
 from pipeline.state.snapshots import MemorySnapshots
 from tests.toy_stage import create_streams
 from tests.unit.faust_worker.conftest import WorkerUnderTest, eventually
 
-FIRST = "shardId-000000000000"
+FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 
 
 class FailingSnapshots(MemorySnapshots):
@@ -73,14 +74,28 @@ def test_a_snapshot_that_fails_is_told_counted_and_tried_again_while_money_moves
     assert "no room for snapshots" in failed[0]["traceback"]
 
 
-def test_a_worker_whose_last_snapshot_fails_still_stops_in_order(testbed: WorkerUnderTest) -> None:
-    async def scenario() -> None:
-        await create_streams(testbed.log, 1)
-        async with testbed.running(ports=testbed.ports(snapshots=FailingSnapshots(1_000))):
+def test_a_worker_whose_last_snapshot_fails_says_so_at_its_end_and_loses_nothing(testbed: WorkerUnderTest) -> None:
+    class NoRoomForTheFirst(MemorySnapshots):
+        async def publish(self, manifest: Manifest, folder: Path) -> None:
+            if manifest.shard_id == FIRST:
+                raise OSError("no room for snapshots")
+            await super().publish(manifest, folder)
+
+    snapshots = NoRoomForTheFirst()
+
+    async def without_room() -> None:
+        await create_streams(testbed.log, 2)
+        async with testbed.running(ports=testbed.ports(snapshots=snapshots)):
             await testbed.say(("k", "one"))
             await testbed.until_counted({"k": 1})
+            await testbed.until_owned(FIRST, SECOND)
+
+    async def with_room() -> None:
         async with testbed.running():
             await testbed.say(("k", "two"))
             await testbed.until_counted({"k": 2})
 
-    asyncio.run(scenario())
+    with pytest.raises(SnapshotError, match=rf"the last snapshot failed of count/{FIRST}:"):
+        asyncio.run(without_room())
+    assert asyncio.run(snapshots.manifests("count", SECOND))
+    asyncio.run(with_room())

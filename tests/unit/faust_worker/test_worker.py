@@ -277,6 +277,16 @@ def test_a_stream_that_is_not_there_halts_the_worker(testbed: WorkerUnderTest) -
     asyncio.run(scenario())
 
 
+def test_a_wanted_shard_that_is_not_there_halts_the_worker(testbed: WorkerUnderTest) -> None:
+    async def scenario() -> None:
+        await create_streams(testbed.log, 1)
+        with pytest.raises(LogError, match="no shard of said is called nope"):
+            async with testbed.running(wanted=[FIRST, "nope"]) as task:
+                await asyncio.wait((task,))
+
+    asyncio.run(scenario())
+
+
 def test_two_stages_on_one_stream_are_refused(testbed: WorkerUnderTest) -> None:
     async def scenario() -> None:
         await create_streams(testbed.log, 1)

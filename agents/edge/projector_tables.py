@@ -1,0 +1,58 @@
+"""Where the projector's tables are, as people name them: ``sqlite:DIR`` or ``dynamodb:TABLE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agents.edge.errors import EdgeError
+from agents.edge.projector_queries import open_queries
+from agents.edge.projector_store import FILE, SqliteTables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents.edge.dynamo_tables import DynamoTables
+    from agents.edge.projector import ProjectorTables
+
+FORMS: Final = "sqlite:DIR | dynamodb:TABLE"
+_SQLITE: Final = "sqlite"
+_DYNAMODB: Final = "dynamodb"
+
+
+def open_tables(name: str, region: str | None) -> ProjectorTables:
+    """Return the tables called ``name``, made if they are missing; ``EdgeError`` if that names none."""
+    kind, place = _parts(name)
+    if kind == _SQLITE:
+        return SqliteTables(Path(place))
+    tables = _dynamo_tables(place, region)
+    tables.create()
+    return tables
+
+
+def find_payment(name: str, region: str | None, payment_id: str) -> Mapping[str, object] | None:
+    """Return how a payment stands in the tables called ``name``, or None; ``EdgeError`` if they cannot be read."""
+    kind, place = _parts(name)
+    if kind == _DYNAMODB:
+        return _dynamo_tables(place, region).payment(payment_id)
+    if not (Path(place) / FILE).exists():
+        raise EdgeError(f"no projector keeps its tables in {place}")
+    queries = open_queries(Path(place))
+    try:
+        return queries.payment(payment_id)
+    finally:
+        queries.close()
+
+
+def _dynamo_tables(table: str, region: str | None) -> DynamoTables:
+    from agents.edge.dynamo_tables import DynamoTables  # noqa: PLC0415 - boto3 takes half a second to import
+    from pipeline.stream_logs.kinesis_client import connect_to  # noqa: PLC0415
+
+    return DynamoTables(connect_to("dynamodb", region, DynamoTables.config()), table)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    kind, _, place = name.partition(":")
+    if kind not in {_SQLITE, _DYNAMODB} or not place:
+        raise EdgeError(f"{name!r} names no tables of the projector; they are {FORMS}")
+    return kind, place
