@@ -216,7 +216,8 @@ def _rejects(order: Order) -> bool:
 def _settled_once(payments: Payments, orders: Mapping[str, Order]) -> Iterator[Problem]:
     transactions = Counter(
         (orders[payment_id].transfer.debtor.agent, orders[payment_id].transfer.transaction_id)
-        for payment_id in payments.settled
+        for payment_id, settled in payments.settled.items()
+        if settled.debtor_settlement_account  # inside one bank nothing is cleared, and no scheme's identity is used
     )
     uetrs = Counter(orders[payment_id].transfer.uetr for payment_id in payments.settled)
     for identity, times in (*transactions.items(), *uetrs.items()):
