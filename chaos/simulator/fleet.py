@@ -62,7 +62,8 @@ class Fleet:
             for owner in self.owners
             if owner.paused_until_us <= now_us
             for activity in owner.activities
-            if activity.waits_for is None or activity.is_ready(now_us)
+            if (waits_for := activity.waits_for) is None
+            or (waits_for <= now_us if isinstance(waits_for, int) else waits_for())
         ]
 
     def staff(self) -> None:

@@ -51,7 +51,7 @@ class Happenings:
 
     def merge_at_a_cut_off(self) -> None:
         """Merge shards of the clearing, perhaps, when a marker has reached some of them: they stand at two cycles."""
-        if self._world.random.random() < self._world.odds.of(Fault.MERGE, 0.5):
+        if self._world.random.random() < self._world.odds.of(Fault.MERGE, 0.8):
             self._merge(CLEARING)
 
     def _chances(self) -> Iterator[tuple[float, Happening]]:
@@ -70,8 +70,11 @@ class Happenings:
         yield of(Fault.NIGHT, 0.00003), self._sleep_over
 
     def _reshard(self, _owner: Owner, _activity: Activity) -> None:
-        stream = self._world.random.choice(_RESHARDED)
-        if self._world.random.choice((True, False)):
+        """Split or merge shards of a stream, often of one that is just being written to by a map that gets old."""
+        random = self._world.random
+        written_to = [stream for stream in self._world.log.written_to if stream in _RESHARDED]
+        stream = random.choice(random.choice((written_to or _RESHARDED, _RESHARDED)))
+        if random.choice((True, False)):
             self._split(stream)
         else:
             self._merge(stream)

@@ -163,6 +163,11 @@ class SimulatedLog(MemoryLog):
         return self._shards[stream, shard_id]
 
     @property
+    def written_to(self) -> list[str]:
+        """The streams to which requests are in flight."""
+        return [stream for _, stream in self._in_flight]
+
+    @property
     def is_unavailable(self) -> bool:
         """Say whether nothing can be put or read now."""
         return self._time.us < self.unavailable_until_us

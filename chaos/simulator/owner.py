@@ -84,13 +84,6 @@ class Activity:
     moment: Fault = Fault.CRASH_WHILE_RESTORING
     """What it would be if the owner died now."""
 
-    def is_ready(self, now_us: int) -> bool:
-        """Say whether it can go on."""
-        waits_for = self.waits_for
-        if waits_for is None:
-            return True
-        return waits_for <= now_us if isinstance(waits_for, int) else waits_for()
-
 
 @dataclass(slots=True, eq=False)
 class Owner:

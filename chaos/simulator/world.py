@@ -50,7 +50,7 @@ class World:
     """One seed."""
 
     odds_type: ClassVar[type[Odds]] = Odds
-    calm_tick_us: ClassVar[int] = 6 * MINUTE_US
+    calm_tick_us: ClassVar[int] = 9 * MINUTE_US
     """Between two ticks once faults stop."""
 
     def __init__(self, seed: int, orders: int, scratch: Path, engine: Engine) -> None:
