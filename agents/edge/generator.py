@@ -51,8 +51,8 @@ BATCH_MAX = 1_000
 IDLE_SECONDS = 0.01
 REPORT_US = 1_000_000
 HEARING_SECONDS_MAX = 120.0
-CALENDAR_AHEAD_US = 60_000_000
-"""Cycles are scheduled for so long behind the last submission."""
+CALENDAR_AHEAD_US = 600_000_000
+"""Cycles are scheduled for so long behind the last submission: a shard that lags so far still finds its next one."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (

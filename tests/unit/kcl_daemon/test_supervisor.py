@@ -30,7 +30,7 @@ from pipeline.stream_logs.backoff import Backoff
 from pipeline.system_clock import SystemClock
 
 PATIENCE_SECONDS = 20.0
-NOW_US = SystemClock().now_us()
+HOUR_US = 3_600_000_000
 STATUS = ShardStatus(
     pid=os.getpid(),
     stage="count",
@@ -38,12 +38,16 @@ STATUS = ShardStatus(
     position="12.3",
     lag_records=4,
     lag_ms=5.0,
-    progressed_us=NOW_US,
+    progressed_us=0,
     restarts=0,
 )
-LONG_AGO = replace(STATUS, progressed_us=NOW_US - 3_600_000_000)
 NO_PROCESS = 1 << 22
 """Above the largest process id that Linux gives."""
+
+
+def moved(ago_us: int = 0) -> ShardStatus:
+    """Return the status of a shard that has made progress so long ago."""
+    return replace(STATUS, progressed_us=SystemClock().now_us() - ago_us)
 
 
 class Page:
@@ -88,7 +92,8 @@ async def supervised(folder: Path, command: str = "sleep 600") -> AsyncIterator[
 
 
 def test_health_says_which_shards_are_here_how_far_behind_and_since_when_each_moved(tmp_path: Path) -> None:
-    shard_status.write(tmp_path, STATUS)
+    status = moved()
+    shard_status.write(tmp_path, status)
 
     async def scenario() -> None:
         async with supervised(tmp_path) as page:
@@ -101,17 +106,17 @@ def test_health_says_which_shards_are_here_how_far_behind_and_since_when_each_mo
                 4,
                 5.0,
             )
-            assert shown["progressed_us"] == NOW_US
+            assert shown["progressed_us"] == status.progressed_us
             assert shown["since_progress_ms"] >= 0
 
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("still", [LONG_AGO, replace(LONG_AGO, position=None)])
+@pytest.mark.parametrize("position", ["12.3", None])
 def test_a_shard_without_progress_is_shown_and_alarmed_also_one_whose_state_is_never_there(
-    tmp_path: Path, still: ShardStatus, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, position: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shard_status.write(tmp_path, still)
+    shard_status.write(tmp_path, replace(moved(HOUR_US), position=position))
 
     async def scenario() -> None:
         async with supervised(tmp_path) as page:
@@ -126,7 +131,7 @@ def test_a_shard_without_progress_is_shown_and_alarmed_also_one_whose_state_is_n
 
 
 def test_a_shard_whose_process_is_gone_is_not_here(tmp_path: Path) -> None:
-    shard_status.write(tmp_path, replace(LONG_AGO, pid=NO_PROCESS))
+    shard_status.write(tmp_path, replace(moved(HOUR_US), pid=NO_PROCESS))
 
     async def scenario() -> None:
         async with supervised(tmp_path) as page:
@@ -142,7 +147,7 @@ def test_prometheus_finds_what_every_process_counts_under_its_shard(tmp_path: Pa
         child = Metrics()
         child.counter(defs.PARKED, "count", shard).inc(parked)
         child.histogram(defs.HOP, "count").observe(0.02)
-        shard_status.write(tmp_path, replace(STATUS, pid=pid, shard=shard))
+        shard_status.write(tmp_path, replace(moved(), pid=pid, shard=shard))
         child_metrics.write(tmp_path, pid, child)
 
     async def scenario() -> None:
