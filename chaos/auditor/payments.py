@@ -214,13 +214,15 @@ def _rejects(order: Order) -> bool:
 
 
 def _settled_once(payments: Payments, orders: Mapping[str, Order]) -> Iterator[Problem]:
-    transactions = Counter(
-        (orders[payment_id].transfer.debtor.agent, orders[payment_id].transfer.transaction_id)
-        for payment_id, settled in payments.settled.items()
-        if settled.debtor_settlement_account  # inside one bank nothing is cleared, and no scheme's identity is used
-    )
-    uetrs = Counter(orders[payment_id].transfer.uetr for payment_id in payments.settled)
-    for identity, times in (*transactions.items(), *uetrs.items()):
+    used: Counter[object] = Counter()
+    for payment_id, settled in payments.settled.items():
+        transfer = orders[payment_id].transfer
+        bank, transaction_id = transfer.debtor.agent, transfer.transaction_id
+        used[transfer.uetr] += 1
+        used[bank, transfer.debtor.account, transaction_id] += 1
+        if settled.debtor_settlement_account:  # what stays inside one bank has no identity of a scheme
+            used[bank, transaction_id] += 1
+    for identity, times in used.items():
         if times > 1:
             yield Problem(Invariant.SETTLES_AT_MOST_ONCE, f"{identity} was settled {times} times")
     for payment_id, settled in payments.settled.items():
