@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.errors import RunError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,7 +26,7 @@ RESTARTS_MAX = 200
 _PR_SET_PDEATHSIG = 1
 
 
-class MemberFailedError(Exception):
+class MemberFailedError(RunError):
     """A process of the demo cannot do its work; its own last words are in its log file."""
 
 

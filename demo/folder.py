@@ -15,23 +15,24 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
+from demo.errors import RunError
 from pipeline.ports import Clock
 
 WAIT_SECONDS_MAX = 20.0
 LOOK_SECONDS = 0.05
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(RunError):
     """The folder is another run's: one that still works there, or one that had other options."""
 
 
 @contextmanager
-def folder_of_run(given: Path | None, say: Callable[[str], None]) -> Iterator[Path]:
-    """Give the folder that was ``given``, or a temporary one: it is evidence, and kept, unless the block ends well."""
+def folder_of_run(given: Path | None, command: str, say: Callable[[str], None]) -> Iterator[Path]:
+    """Give the folder ``given``, or a temporary one of ``command``: it is evidence, and kept, unless all ends well."""
     if given is not None:
         yield given
         return
-    folder = Path(mkdtemp(prefix="payments-demo-"))
+    folder = Path(mkdtemp(prefix=f"payments-{command}-"))
     try:
         yield folder
     except BaseException:

@@ -22,6 +22,7 @@ from agents.edge.projector_queries import Counts, Limbo, Net
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
+from demo.errors import RunError
 from demo.fleet import Fleet, Member
 from demo.folder import hold, require_options
 from demo.lag import ShardLag, ask, free_port
@@ -43,11 +44,11 @@ WORKERS = {"authorise": (CONTROL_STAGE, AUTHORISE), "settle": (SETTLE,)}
 """The worker processes, and the stages that each runs."""
 
 
-class StartError(Exception):
+class StartError(RunError):
     """Shards were without owners when the time to start was over."""
 
 
-class DrainError(Exception):
+class DrainError(RunError):
     """Payments were still without an outcome, or cycles without their nets, when the time to drain was over."""
 
 

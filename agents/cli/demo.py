@@ -45,16 +45,16 @@ def demo(
     memory, so a run on them that is interrupted cannot go on.
     """
     import json as json_format
+    from functools import partial
 
     from rich.console import Console
 
-    from demo.fleet import MemberFailedError
-    from demo.folder import FolderInUseError, folder_of_run
+    from demo.errors import RunError
+    from demo.folder import folder_of_run
     from demo.html import write_page
     from demo.live import LiveView, print_report
-    from demo.run import DrainError, Plan, StartError, run_demo
+    from demo.run import Plan, run_demo
     from demo.site import EmbeddedSite
-    from demo.stack.needed import NotInstalledError
     from demo.stack.site import KinesisSite
     from demo.stopping import stopped_by_sigterm
     from pipeline.system_clock import SystemClock
@@ -62,7 +62,8 @@ def demo(
     console = Console(stderr=True)
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)
-    with stopped_by_sigterm(), folder_of_run(data, lambda where: console.print(where, soft_wrap=True)) as folder:
+    tell = partial(console.print, soft_wrap=True)
+    with stopped_by_sigterm(), folder_of_run(data, "demo", tell) as folder:
         plan = Plan(folder, seconds, tps, shards, seed)
         if not plan.count:
             raise typer.BadParameter(f"no payment in {seconds} s at {tps}/s")
@@ -76,7 +77,7 @@ def demo(
             site = KinesisSite(folder, clock) if on is Place.KINESIS else EmbeddedSite(folder, clock)
             with LiveView(console) as view:
                 result = run_demo(plan, clock, view.show, site)
-        except (DrainError, FolderInUseError, MemberFailedError, NotInstalledError, StartError) as failure:
+        except RunError as failure:
             console.print(f"the demo could not be finished: {failure}", style="bold red", markup=False, soft_wrap=True)
             raise typer.Exit(COULD_NOT_BE_DONE) from None
         print_report(result, console)

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from agents.cli.failures import COULD_NOT_BE_DONE, finite
+
 
 def stack(
     minutes: Annotated[float, typer.Option(min=0.1, max=15, help="How long payments move.")] = 10.0,
-    tps: Annotated[float, typer.Option(min=0.1, help="Payments submitted a second.")] = 20.0,
+    tps: Annotated[float, typer.Option(min=0.1, callback=finite, help="Payments submitted a second.")] = 20.0,
     shards: Annotated[int, typer.Option(min=1, max=16, help="Shards of each stream.")] = 2,
     seed: Annotated[int, typer.Option(help="The payments and the participants' answers are functions of it.")] = 1,
     data: Annotated[Path | None, typer.Option(help="Keep what it writes here. Default: a temporary folder.")] = None,
@@ -22,25 +24,25 @@ def stack(
     started again ended.
     """
     import asyncio
-    from tempfile import TemporaryDirectory
+    from functools import partial
 
     from rich.console import Console
 
-    from demo.fleet import MemberFailedError
-    from demo.folder import FolderInUseError
-    from demo.run import Plan, StartError
-    from demo.stack.needed import NotInstalledError
+    from demo.errors import RunError
+    from demo.folder import folder_of_run
+    from demo.run import Plan
     from demo.stack.running import run_stack
     from demo.stopping import stopped_by_sigterm
     from pipeline.system_clock import SystemClock
 
     console = Console(stderr=True)
-    with stopped_by_sigterm(), TemporaryDirectory(prefix="payments-stack-") as temporary:
-        plan = Plan(data or Path(temporary), minutes * 60, tps, shards, seed)
+    tell = partial(console.print, highlight=False)
+    with stopped_by_sigterm(), folder_of_run(data, "stack", tell) as folder:
+        plan = Plan(folder, minutes * 60, tps, shards, seed)
         try:
-            asyncio.run(run_stack(plan, SystemClock(), lambda line: console.print(line, highlight=False)))
-        except (FolderInUseError, MemberFailedError, NotInstalledError, StartError) as failure:
+            asyncio.run(run_stack(plan, SystemClock(), tell))
+        except RunError as failure:
             console.print(str(failure), style="bold red", markup=False)
-            raise typer.Exit(3) from None
+            raise typer.Exit(COULD_NOT_BE_DONE) from None
         except KeyboardInterrupt:
             console.print("stopped")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from demo.errors import RunError
 from pipeline.kcl_daemon import java
 from pipeline.kcl_daemon.errors import DaemonSetupError
 from pipeline.settings import KclSettings
@@ -14,7 +15,7 @@ from pipeline.settings import KclSettings
 EMULATORS = Path(__file__).resolve().parents[2] / ".cache" / "emulators" / "node_modules"
 
 
-class NotInstalledError(Exception):
+class NotInstalledError(RunError):
     """Something that the stack needs is not installed; the message names all of it."""
 
 

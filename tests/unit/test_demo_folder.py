@@ -61,7 +61,7 @@ def test_other_options_than_those_of_the_run_are_refused(tmp_path: Path) -> None
 def test_a_temporary_folder_is_gone_when_all_was_well() -> None:
     said: list[str] = []
 
-    with folder_of_run(None, said.append) as folder:
+    with folder_of_run(None, "demo", said.append) as folder:
         (folder / "log").mkdir()
 
     assert not folder.exists()
@@ -71,7 +71,7 @@ def test_a_temporary_folder_is_gone_when_all_was_well() -> None:
 def test_a_temporary_folder_of_a_run_that_failed_is_kept_and_named() -> None:
     said: list[str] = []
 
-    with pytest.raises(KeyboardInterrupt), folder_of_run(None, said.append) as folder:
+    with pytest.raises(KeyboardInterrupt), folder_of_run(None, "demo", said.append) as folder:
         raise KeyboardInterrupt
 
     assert folder.is_dir()
@@ -80,7 +80,7 @@ def test_a_temporary_folder_of_a_run_that_failed_is_kept_and_named() -> None:
 
 
 def test_a_folder_that_was_given_is_kept_however_it_ends(tmp_path: Path) -> None:
-    with folder_of_run(tmp_path, pytest.fail) as folder:
+    with folder_of_run(tmp_path, "demo", pytest.fail) as folder:
         pass
 
     assert folder == tmp_path
