@@ -136,6 +136,13 @@ class Publisher:
         return self._maps[stream]
 
 
+class NoPublisher:
+    """Publishes nothing: the outputs of a replay are in its chain, and nowhere else."""
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Do nothing."""
+
+
 def _cut(todo: list[_Addressed], shards: _ShardMap) -> tuple[dict[int, list[_Addressed]], list[_Addressed]]:
     """Return, per number of an open shard, what goes into its next record, and what must wait for a later one."""
     portions: dict[int, list[_Addressed]] = {}

@@ -19,28 +19,21 @@ from pipeline.errors import Poison
 from pipeline.kernel import envelope
 from pipeline.kernel.position import Position
 from pipeline.kernel.system_events import CycleClosed, Tick, kind_of_type
+from pipeline.publisher import NoPublisher
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
 from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
+from replay.recorded import recorded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pipeline.kernel.agent import Output, Stage
+    from pipeline.kernel.agent import Stage
     from pipeline.ports import Log, Manifest, Record, ShardDescription
 
-READ_AT_ONCE = 2_000
-"""User records."""
 _TIME = frozenset((kind_of_type[Tick], kind_of_type[CycleClosed]))
-
-
-class NoPublisher:
-    """Publishes nothing: the outputs of a replay are in its chain, and nowhere else."""
-
-    async def publish(self, outputs: Sequence[Output]) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +106,7 @@ class StageReplay:
         )
 
     async def _read_to(self, shard: Shard, shard_id: str, end: Position) -> None:
-        async for records in self._recorded(shard_id, shard.position):
+        async for records in self._behind(shard, shard_id):
             inside = [record for record in records if record.sequence <= end.sequence]
             if inside:
                 await shard.process(inside)
@@ -123,21 +116,13 @@ class StageReplay:
     async def _read_on(self, shard: Shard, shard_id: str) -> int:
         """Take in all events to the end of what was recorded; return how many were news."""
         known = shard.committed.records
-        async for records in self._recorded(shard_id, shard.position):
+        async for records in self._behind(shard, shard_id):
             events = [record._replace(user_records=_without_time(record.user_records)) for record in records]
             await shard.process([record for record in events if record.user_records])
         return shard.committed.records - known
 
-    async def _recorded(self, shard_id: str, after: Position) -> AsyncIterator[Sequence[Record]]:
-        """Give what was recorded behind ``after``, to its end."""
-        sequence = after.sequence
-        while True:
-            found = await self._log.read(self._stage.source_stream, shard_id, sequence, READ_AT_ONCE)
-            if found.records:
-                yield found.records
-                sequence = found.records[-1].sequence
-            if found.ended or not (found.records or found.behind_records):
-                return
+    def _behind(self, shard: Shard, shard_id: str) -> AsyncIterator[Sequence[Record]]:
+        return recorded(self._log, self._stage.source_stream, shard_id, shard.position.sequence)
 
 
 async def verify_stage(stage: Stage, log: Log, live: Sequence[Manifest]) -> list[ShardVerdict]:

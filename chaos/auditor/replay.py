@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 from chaos.auditor.invariants import Invariant, Problem
 from chaos.auditor.reading import Recording
 from chaos.virtual_time import finished
-from pipeline.kernel.agent import Output, Stage
+from pipeline.kernel.agent import Stage
 from pipeline.kernel.meta import Meta
 from pipeline.ports import ShardDescription, StateStore
+from pipeline.publisher import NoPublisher
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
 from pipeline.state.digest import END_OF_KEYS, FileDigests
@@ -23,13 +24,6 @@ from pipeline.stream_logs.memory import MemoryLog
 T = TypeVar("T")
 _AT_ONCE: Final = 200
 """Records a batch: other batches than live ones, so that nothing may depend on where a batch ends."""
-
-
-class NoPublisher:
-    """Publishes nothing: what a reading puts out is in its chain of digests."""
-
-    async def publish(self, outputs: Sequence[Output]) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)

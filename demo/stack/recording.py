@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.ports import Log, Record, ShardDescription
-
-READ_AT_ONCE = 2_000
-"""User records."""
+from replay.recorded import recorded
 
 
 class LogRecording:
@@ -22,7 +20,9 @@ class LogRecording:
         for stream in streams:
             self._shards[stream] = await log.shards(stream)
             for shard in self._shards[stream]:
-                self._records[stream, shard.shard_id] = await _all_of(log, stream, shard.shard_id)
+                first = await log.trim_horizon(stream, shard.shard_id)
+                portions = recorded(log, stream, shard.shard_id, first)
+                self._records[stream, shard.shard_id] = [record async for portion in portions for record in portion]
 
     def shards_of(self, stream: str) -> Sequence[ShardDescription]:
         """Return all shards, parents before their children."""
@@ -31,15 +31,3 @@ class LogRecording:
     def records_of(self, stream: str, shard_id: str) -> Sequence[Record]:
         """Return everything that a shard has taken, in order."""
         return self._records[stream, shard_id]
-
-
-async def _all_of(log: Log, stream: str, shard_id: str) -> list[Record]:
-    records: list[Record] = []
-    after = await log.trim_horizon(stream, shard_id)
-    while True:
-        given = await log.read(stream, shard_id, after, READ_AT_ONCE)
-        records += given.records
-        if records:
-            after = records[-1].sequence
-        if not given.records and given.behind_records == 0:
-            return records

@@ -40,6 +40,8 @@ from tests.emulator.kinesis_under_test import HURRIED
 from tests.toy_stage import SAID_KIND, SOURCE, Said, SaidCodec, create_streams, read_downstream, toy_stage
 
 JARS = kinesis_local.REPOSITORY / ".cache" / "kcl" / "jars"
+FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
+"""The shards of a stream that was made with two."""
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 40.0
 _QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

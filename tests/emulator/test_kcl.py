@@ -5,30 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.aws_under_test import aws_server
-from tests.emulator.kcl_under_test import KclUnderTest, skip_unless_installed
+from tests.emulator.kcl_under_test import FIRST, SECOND, KclUnderTest
 from tests.toy_stage import DESTINATION, SOURCE
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.slow]
-
-FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
-
-
-@pytest.fixture(scope="module")
-def dynamodb() -> Iterator[str]:
-    skip_unless_installed()
-    with aws_server() as address:
-        yield address
-
-
-@pytest.fixture
-def kcl(dynamodb: str, tmp_path: Path) -> KclUnderTest:
-    return KclUnderTest(dynamodb, tmp_path, shards=2)
 
 
 def test_every_record_counts_once_and_a_worker_stopped_in_order_goes_on_where_it_was(kcl: KclUnderTest) -> None:

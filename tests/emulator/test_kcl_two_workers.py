@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.aws_under_test import aws_server
-from tests.emulator.kcl_under_test import KclUnderTest, WorkerProcess, skip_unless_installed
+from tests.emulator.kcl_under_test import FIRST, SECOND, KclUnderTest, WorkerProcess
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.slow]
-
-FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
-
-
-@pytest.fixture(scope="module")
-def dynamodb() -> Iterator[str]:
-    skip_unless_installed()
-    with aws_server() as address:
-        yield address
-
-
-@pytest.fixture
-def kcl(dynamodb: str, tmp_path: Path) -> KclUnderTest:
-    return KclUnderTest(dynamodb, tmp_path, shards=2)
 
 
 def test_a_second_worker_gets_its_share_and_takes_everything_over_when_the_first_dies(kcl: KclUnderTest) -> None:

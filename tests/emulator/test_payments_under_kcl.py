@@ -12,13 +12,12 @@ import pytest
 from agents.streams import CLEARING, OUTCOMES, PAYMENTS
 from tests.aws_under_test import aws_server
 from tests.emulator import kinesis_local
-from tests.emulator.kcl_under_test import daemons_of, environment_of, skip_unless_installed
+from tests.emulator.kcl_under_test import FIRST, SECOND, daemons_of, environment_of, skip_unless_installed
 from tests.emulator.payments_under_test import STAGES, Scene
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.e2e, pytest.mark.slow]
 
 COUNT = 80
-FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 
 
 @pytest.fixture

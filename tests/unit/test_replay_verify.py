@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from chaos.virtual_time import finished
 from pipeline.kernel import system_events
 from pipeline.kernel.envelope import FROM_EDGE, FROM_SHARD, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import FULL_RANGE, hash_key
 from pipeline.kernel.position import Position, Source, pack_lineage
 from pipeline.ports import Entry, Manifest
+from pipeline.publisher import NoPublisher
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
 from pipeline.state.digest import FileDigests
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
 from pipeline.stream_logs.memory import MemoryLog
-from replay.verify import NoPublisher, ShardVerdict, verify_stage
-from tests.coroutines import finished
+from replay.verify import ShardVerdict, verify_stage
 from tests.toy_stage import SOURCE, Said, create_streams, say, toy_stage
 from tests.virtual_clock import SOME_DAY_US, VirtualClock
 

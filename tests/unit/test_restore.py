@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace as replace_fields
 
+from chaos.virtual_time import finished
 from pipeline.errors import InvariantViolation, SnapshotError
 from pipeline.kernel import audit_chain, keys
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
@@ -23,7 +24,6 @@ from pipeline.state.digest import FileDigests, state_digest
 from pipeline.state.memory import MemoryStores
 from pipeline.state.snapshots import MemorySnapshots
 from pipeline.stream_logs.memory import MemoryLog
-from tests.coroutines import finished
 from tests.stage_under_test import CapturingPublisher
 from tests.unit.diary import DIARY, Noted, Remind, diary_stage
 from tests.virtual_clock import SOME_DAY_US, VirtualClock

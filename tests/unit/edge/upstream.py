@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from agents import streams
 from agents.edge.reader import event_of
+from chaos.virtual_time import finished
 from pipeline.kernel import system_events
 from pipeline.kernel.agent import Output
 from pipeline.kernel.envelope import FROM_SHARD, Envelope, decode, encode
@@ -20,7 +21,6 @@ from pipeline.stream_logs.local import LocalLog
 from pipeline.stream_logs.memory import MemoryLog
 from pipeline.system_clock import SystemClock
 from schemas import codec
-from tests.coroutines import finished
 from tests.virtual_clock import VirtualClock
 
 T = TypeVar("T")
