@@ -32,10 +32,11 @@ def free_port() -> int:
 
 
 def ask(port: int) -> list[ShardLag]:
-    """Return the lag of every shard that the worker on ``port`` owns; none if it does not answer at the moment."""
+    """Return the lag of every shard whose state the worker on ``port`` has; none if it does not answer now."""
     return [
         ShardLag(s["stage"], s["shard"], s["lag_records"], s["lag_ms"], int(s["position"].partition(".")[0]))
         for s in health(port).get("shards", ())
+        if s["position"] is not None
     ]
 
 
