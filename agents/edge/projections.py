@@ -79,10 +79,18 @@ def _unknown(event: events.PaymentUnknown, heading: Heading, changes: Changes) -
 
 def _repeated(event: events.PaymentRepeated, heading: Heading, changes: Changes) -> None:
     changes.notices.append(NoticeRow(NoticeKind.REPEATED, heading, event.payment_id, event.of))
+    _stand_behind_another(event.payment_id, event.of, Status.REPEATED, heading, changes)
 
 
 def _conflicted(event: events.PaymentConflicted, heading: Heading, changes: Changes) -> None:
     changes.notices.append(NoticeRow(NoticeKind.CONFLICT, heading, event.payment_id, event.of))
+    _stand_behind_another(event.payment_id, event.of, Status.CONFLICT, heading, changes)
+
+
+def _stand_behind_another(payment_id: str, of: str, status: Status, heading: Heading, changes: Changes) -> None:
+    """Say how a payment stands that is not carried out because of another; its own repeat says nothing new."""
+    if payment_id != of:
+        changes.payments.append(PaymentRow(payment_id, status, heading, detail=of))
 
 
 def _parked(event: Parked, heading: Heading, changes: Changes) -> None:

@@ -101,9 +101,9 @@ class ProjectorQueries:
     def reasons(self) -> list[tuple[str, str, int]]:
         """Return (status, reason, count) of what did not settle, most frequent first."""
         rows = self._connection.execute(
-            "SELECT status, reason, COUNT(*) AS count FROM payments WHERE status != ? "
+            "SELECT status, reason, COUNT(*) AS count FROM payments WHERE status NOT IN (?, ?, ?) "
             "GROUP BY status, reason ORDER BY count DESC, status, reason",
-            (Status.SETTLED,),
+            (Status.SETTLED, Status.REPEATED, Status.CONFLICT),
         )
         return rows.fetchall()
 

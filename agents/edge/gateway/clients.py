@@ -116,7 +116,7 @@ class Clients:
 
     def _verify(self, token: str, now_seconds: float) -> tuple[Client, float]:
         try:
-            name = jwt.decode(token, options={"verify_signature": False}).get("sub")
+            name = str(jwt.decode(token, options={"verify_signature": False})["sub"])
             token_key = self.token_keys[name]
             claims = jwt.decode(
                 token,
@@ -142,7 +142,9 @@ def read_clients(path: Path) -> Clients:
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         raise EdgeError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
-    by_name, token_keys, by_certificate = {}, {}, {}
+    by_name: dict[str, Client] = {}
+    token_keys: dict[str, _TokenKey] = {}
+    by_certificate: dict[str, Client] = {}
     for name, entry in read.clients.items():
         client = by_name[name] = _client(path, name, entry)
         if entry.public_key:

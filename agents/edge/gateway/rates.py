@@ -1,4 +1,4 @@
-"""How fast a client may ask: a bucket of tokens for each, that fills at the client's rate and holds a second's worth."""
+"""How fast a client may ask: each has a bucket of tokens that fills at its rate and holds a second's worth."""
 
 from __future__ import annotations
 
