@@ -16,7 +16,7 @@ from agents.edge.gateway.sqlite_claims import SqliteClaims
 from tests.aws_under_test import client
 
 FIRST = Claim("pay_1", "hub", "alpha", b"digest", 1_700_000_000_000_000, "vop_1", b"\x00record\xff")
-SECOND = replace(FIRST, payment_id="pay_2", received_us=FIRST.received_us + 1, verification_id="")
+SECOND = replace(FIRST, claim_id="pay_2", received_us=FIRST.received_us + 1, verification_id="")
 
 
 class ClaimsUnderTest:
@@ -88,3 +88,11 @@ def test_a_store_belongs_to_one_log(claims: ClaimsUnderTest) -> None:
 
     with pytest.raises(EdgeError, match="log = one, not two"):
         claims.restart().require_fact("log", "two")
+
+
+def test_the_first_document_under_an_id_stays(claims: ClaimsUnderTest) -> None:
+    assert claims.store.kept("vop_1") is None
+
+    assert claims.store.keep("vop_1", b"first") == b"first"
+    assert claims.restart().keep("vop_1", b"second") == b"first"
+    assert claims.store.kept("vop_1") == b"first"

@@ -3,8 +3,8 @@
     claimed    durable, with the record to append, before the append         a crash from here on is repaired
     appended   the log has the record                                        the client may be answered
 
-A claim is found by its payment id, which is derived from tenant and Idempotency-Key.  The first claim stays for ever;
-a retry is answered from it, and another body under the same key is a conflict.
+A payment's claim id is its payment id, which is derived from tenant and Idempotency-Key.  The first claim stays for
+ever; a retry is answered from it, and another body under the same key is a conflict.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import NamedTuple, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What was claimed under a payment id."""
+    """What was claimed under an id."""
 
-    payment_id: str
+    claim_id: str
     tenant: str
     client: str
     digest: bytes
-    """Of what a retry must repeat: ``orders.Order.digest``."""
+    """Of what a retry must repeat."""
     received_us: int
     verification_id: str
     """Of the verification of payee that the payer saw; may be empty."""
@@ -31,7 +31,7 @@ class Claim:
 
 
 class Standing(NamedTuple):
-    """The claim that stands under a payment id."""
+    """The claim that stands under an id."""
 
     claim: Claim
     appended: bool
@@ -47,17 +47,23 @@ class ClaimStore(Protocol):
     def require_fact(self, name: str, value: str) -> None:
         """Raise ``EdgeError`` if something else than ``value`` was said of ``name`` before."""
 
-    def standing(self, payment_ids: Sequence[str]) -> list[Standing | None]:
-        """Return what stands under each payment id."""
+    def standing(self, claim_ids: Sequence[str]) -> list[Standing | None]:
+        """Return what stands under each id."""
 
     def claim(self, wanted: Sequence[Claim], appended: Collection[str]) -> list[Standing]:
         """Claim, durably, and note what was appended; return what stands for each: itself, or who came first.
 
-        No payment id is in ``wanted`` twice.
+        No id is in ``wanted`` twice.
         """
 
     def unappended(self) -> Iterator[Claim]:
         """Return the claims of which nobody knows whether the log has their records."""
+
+    def keep(self, document_id: str, content: bytes) -> bytes:
+        """Keep, durably, what came first under an id, and return that."""
+
+    def kept(self, document_id: str) -> bytes | None:
+        """Return what was kept under an id."""
 
     def close(self) -> None:
         """Release what is held."""

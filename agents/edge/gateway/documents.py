@@ -96,3 +96,97 @@ class RecallDocument:
     """Why a payment is wanted back."""
 
     reason: Literal["DUPL", "TECH", "FRAD", "AC03", "AM09", "CUST"]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class LinksDocument:
+    """Where more is told."""
+
+    self: str
+    """How the payment stands: GET."""
+    recall: str
+    """Want it back: POST."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AcceptedDocument:
+    """A payment that the log has; every retry is answered the same."""
+
+    payment_id: str
+    status: Literal["accepted"]
+    accepted_at: str
+    """When the first request came, in UTC."""
+    links: LinksDocument
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class VerificationResultDocument:
+    """What the payee's bank says of a name."""
+
+    verification_id: str
+    result: Literal["MTCH", "CMTC", "NMTC", "NOAP"]
+    """Match, close match, no match, not possible."""
+    verified_at: str
+    responder: str
+    matched_name: str | None = None
+    """Of a close match: whose the account is.  Told once, to who asked."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class RecallAcceptedDocument:
+    """A recall that the log has; every retry is answered the same."""
+
+    recall_id: str
+    payment_id: str
+    status: Literal["requested"]
+    requested_at: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class PaymentDocument:
+    """How a payment stands."""
+
+    payment_id: str
+    status: Literal["accepted", "settled", "rejected", "expired", "held", "unknown", "repeated", "conflict"]
+    """Accepted: not decided yet.  Unknown: another rail has not answered.  Repeated, conflict: its transaction id is
+    that of an earlier payment, with the same content or with other; ``detail`` names it."""
+    accepted_at: str
+    links: LinksDocument
+    ended_at: str | None = None
+    reason: str | None = None
+    """The scheme's code."""
+    detail: str | None = None
+    amount: AmountDocument | None = None
+    cycle: int | None = None
+    """Of its settlement; -1 for a transfer inside one bank."""
+    payee_verification: VerificationResultDocument | None = None
+    """The one that the order named."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class FaultDocument:
+    """One thing that is wrong with a body."""
+
+    path: str
+    rule: str
+    message: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class ProblemDocument:
+    """RFC 9457's problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str | None = None
+    """The scheme's code, where it has one for this."""
+    faults: list[FaultDocument] | None = None

@@ -1,7 +1,8 @@
 """Claims in one DynamoDB table, which any number of gateways share: a claim is a conditional write.
 
     key                     item
-    claim/<payment id>      the claim; ``pending`` as long as the log may not have its record
+    claim/<claim id>      the claim; ``pending`` as long as the log may not have its record
+    document/<id>           a result that was kept
     fact/<name>             which log this is about, and when the table was made
 
 The attribute ``pending`` is the key of a sparse index, so that a start finds what a crash left without a scan.  Claims
@@ -79,13 +80,13 @@ class DynamoClaims:
         if kept != value:
             raise EdgeError(f"table {self._table} was made with {name} = {kept}, not {value}; use another table")
 
-    def standing(self, payment_ids: Sequence[str]) -> list[Standing | None]:
-        """Return what stands under each payment id."""
-        return list(self._callers.map(self._find, payment_ids))
+    def standing(self, claim_ids: Sequence[str]) -> list[Standing | None]:
+        """Return what stands under each claim id."""
+        return list(self._callers.map(self._find, claim_ids))
 
     def claim(self, wanted: Sequence[Claim], appended: Collection[str]) -> list[Standing]:
         """Claim side by side; return what stands for each."""
-        marked = [self._callers.submit(self._mark, payment_id) for payment_id in appended]
+        marked = [self._callers.submit(self._mark, claim_id) for claim_id in appended]
         standing = list(self._callers.map(self._claim, wanted))
         for each in marked:
             each.result()
@@ -108,24 +109,35 @@ class DynamoClaims:
             if standing is not None and not standing.appended:
                 yield standing.claim
 
+    def keep(self, document_id: str, content: bytes) -> bytes:
+        """Keep what came first under an id, and return that."""
+        if self._put_first({KEY: {"S": f"document/{document_id}"}, "content": {"B": content}}):
+            return content
+        return self.kept(document_id) or content
+
+    def kept(self, document_id: str) -> bytes | None:
+        """Return what was kept under an id."""
+        item = self._item(f"document/{document_id}")
+        return None if item is None else bytes(item["content"]["B"])
+
     def close(self) -> None:
         """Give the threads back."""
         self._callers.shutdown()
 
     def _claim(self, claim: Claim) -> Standing:
-        item = {KEY: {"S": f"claim/{claim.payment_id}"}, PENDING: {"S": PENDING}, **_attributes(claim)}
+        item = {KEY: {"S": f"claim/{claim.claim_id}"}, PENDING: {"S": PENDING}, **_attributes(claim)}
         if self._put_first(item):
             return Standing(claim, appended=False)
-        standing = self._find(claim.payment_id)
+        standing = self._find(claim.claim_id)
         if standing is None:
-            raise EdgeError(f"table {self._table}: the claim of {claim.payment_id} was there and is gone")
+            raise EdgeError(f"table {self._table}: the claim of {claim.claim_id} was there and is gone")
         return standing
 
-    def _mark(self, payment_id: str) -> None:
+    def _mark(self, claim_id: str) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key={KEY: {"S": f"claim/{payment_id}"}},
+                Key={KEY: {"S": f"claim/{claim_id}"}},
                 UpdateExpression="REMOVE #pending",
                 ConditionExpression="attribute_exists(#key)",
                 ExpressionAttributeNames={"#pending": PENDING, "#key": KEY},
@@ -133,9 +145,9 @@ class DynamoClaims:
         except (BotoCoreError, ClientError) as error:
             raise self._failed("cannot be written", error) from error
 
-    def _find(self, payment_id: str) -> Standing | None:
-        item = self._item(f"claim/{payment_id}")
-        return None if item is None else Standing(_claim_of(payment_id, item), PENDING not in item)
+    def _find(self, claim_id: str) -> Standing | None:
+        item = self._item(f"claim/{claim_id}")
+        return None if item is None else Standing(_claim_of(claim_id, item), PENDING not in item)
 
     def _fact(self, name: str, value: str) -> str:
         key = f"fact/{name}"
@@ -182,9 +194,9 @@ def _attributes(claim: Claim) -> _Item:
     }
 
 
-def _claim_of(payment_id: str, item: _Item) -> Claim:
+def _claim_of(claim_id: str, item: _Item) -> Claim:
     return Claim(
-        payment_id,
+        claim_id,
         item["tenant"]["S"],
         item["client"]["S"],
         item["digest"]["B"],

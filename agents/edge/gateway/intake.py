@@ -19,23 +19,25 @@ import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents.edge.gateway.claims import Claim, ClaimStore, Standing
-from agents.edge.gateway.orders import Order, is_of_resend
+from agents.edge.gateway.orders import is_of_resend
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.producer import EdgeProducer, Identity
-from agents.edge.vault.port import Account, OtherRemainderError, Vault
+from agents.edge.vault.port import OtherRemainderError, Vault
 from agents.streams import PAYMENTS
 from pipeline.kernel.agent import Output
 from pipeline.kernel.envelope import decode
 from pipeline.observe import metric_defs as defs
-from schemas.events import PaymentSubmitted
+from schemas.codec import KINDS_OF_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
+    from agents.edge.gateway.submissions import Submission
     from pipeline.observe.metrics import Metrics
     from pipeline.ports import Clock, Log
     from pipeline.settings import GatewaySettings
@@ -44,16 +46,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PRODUCER: Final = b"gateway"
+STREAM_OF_KIND: Final = {kind: stream for stream, kinds in KINDS_OF_STREAM.items() for kind in kinds}
 _MICROSECONDS: Final = 1_000_000
-_CONFLICT: Final = "another body came first under this Idempotency-Key; a new payment takes a new key"
-
-
-class Submission(NamedTuple):
-    """An order as a client submitted it."""
-
-    order: Order
-    client: str
-    received_us: int
+_CONFLICT: Final = "something else was said first under this identity; it stays, and this was not taken"
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +86,18 @@ class Intake:
     """Which the log has, and the claims are not told yet."""
     _closing: bool = False
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their batch."""
+        return len(self._waiting)
+
+    @property
+    def is_slow(self) -> bool:
+        """Say whether the batch in hand takes longer than anybody should wait."""
+        since_us = self._batch_since_us
+        limit_us = self.settings.waiting_seconds_max * _MICROSECONDS
+        return since_us is not None and self.clock.now_us() - since_us > limit_us
+
     async def start(self) -> None:
         """Append what a crash left claimed."""
         stores = self.stores
@@ -105,7 +112,7 @@ class Intake:
 
     async def submit(self, submission: Submission) -> Claim:
         """Return the claim that stands once the log has its record; raise ``Problem`` if it is busy or a conflict."""
-        if self._closing or len(self._waiting) >= self.settings.waiting_max or self._is_slow():
+        if self._closing or len(self._waiting) >= self.settings.waiting_max or self.is_slow:
             raise self._busy()
         waiting = _Waiting(submission, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -141,9 +148,9 @@ class Intake:
         standing = await self.stores.ask(self._claim, [waiting.submission for waiting in batch], appended)
         self._appended -= appended
         missing = {
-            each.claim.payment_id: each.claim
+            each.claim.claim_id: each.claim
             for each in standing
-            if each is not None and not each.appended and each.claim.payment_id not in self._appended | appended
+            if each is not None and not each.appended and each.claim.claim_id not in self._appended | appended
         }
         await self._append(list(missing.values()))
         for waiting, stands in zip(batch, standing, strict=True):
@@ -157,17 +164,23 @@ class Intake:
         self._batch_since_us = None
 
     def _claim(self, batch: Sequence[Submission], appended: frozenset[str]) -> list[Standing | None]:
-        """Return the claim that stands for each submission, None where that is another order's; in the thread."""
-        tokens = iter(self.stores.vault.tokens([account for each in batch for account in _accounts(each)]))
-        candidates = [self._candidate(each, next(tokens), next(tokens)) for each in batch]
-        ids = list(dict.fromkeys(each.payment_id for each in candidates))
-        standing = dict(zip(ids, self.stores.claims.standing(ids), strict=True))
-        first = {each.payment_id: each for each in reversed(candidates) if standing[each.payment_id] is None}
-        remainders = {each.order.identity.payment_id: each.order.remainder for each in reversed(batch)}
-        others = self._keep({payment_id: remainders[payment_id] for payment_id in first})
-        wanted = [claim for payment_id, claim in first.items() if payment_id not in others]
-        standing |= {each.claim.payment_id: each for each in self.stores.claims.claim(wanted, appended)}
-        return [_same(candidate, standing[candidate.payment_id]) for candidate in candidates]
+        """Return the claim that stands for each submission, None where that is another one's; in the thread."""
+        vault, claims, _ = self.stores
+        tokens = iter(vault.tokens([account for each in batch for account in each.accounts]))
+        candidates = [each.claim(list(islice(tokens, len(each.accounts))), self._producer) for each in batch]
+        ids = list(dict.fromkeys(each.claim_id for each in batch))
+        standing = dict(zip(ids, claims.standing(ids), strict=True))
+        first = {
+            claim.claim_id: (claim, each.remainder)
+            for claim, each in zip(reversed(candidates), reversed(batch), strict=True)
+            if standing[claim.claim_id] is None
+        }
+        others = self._keep(
+            {claim_id: remainder for claim_id, (_, remainder) in first.items() if remainder is not None}
+        )
+        wanted = [claim for claim, _ in first.values() if claim.claim_id not in others]
+        standing |= {each.claim.claim_id: each for each in claims.claim(wanted, appended)}
+        return [_same(candidate, standing[candidate.claim_id]) for candidate in candidates]
 
     def _keep(self, remainders: Mapping[str, Content]) -> frozenset[str]:
         """Keep remainders in the vault; return the ids under which a remainder of another order is kept already."""
@@ -183,28 +196,13 @@ class Intake:
             )
         return frozenset()
 
-    def _candidate(self, submission: Submission, debtor_token: str, creditor_token: str) -> Claim:
-        order, client, received_us = submission
-        identity = order.identity
-        event = PaymentSubmitted(order.transfer(debtor_token, creditor_token))
-        output = self._producer.record(PAYMENTS, debtor_token, event, received_us, identity.counter)
-        digest = order.digest(debtor_token, creditor_token)
-        return Claim(
-            identity.payment_id, identity.tenant, client, digest, received_us, order.verification_id, output.record
-        )
-
     async def _append(self, claims: Sequence[Claim]) -> None:
         await self._producer.put([_output(claim) for claim in claims])
-        self._appended.update(claim.payment_id for claim in claims)
+        self._appended.update(claim.claim_id for claim in claims)
 
     async def _note_appended(self) -> None:
         await self.stores.ask(self.stores.claims.claim, (), frozenset(self._appended))
         self._appended.clear()
-
-    def _is_slow(self) -> bool:
-        since_us = self._batch_since_us
-        limit_us = self.settings.waiting_seconds_max * _MICROSECONDS
-        return since_us is not None and self.clock.now_us() - since_us > limit_us
 
     def _busy(self) -> Problem:
         return Problem(
@@ -214,16 +212,10 @@ class Intake:
         )
 
 
-def _accounts(submission: Submission) -> tuple[Account, Account]:
-    order = submission.order
-    tenant = order.identity.tenant
-    return Account(tenant, order.debtor_number), Account(tenant, order.creditor_number)
-
-
 def _same(candidate: Claim, standing: Standing | None) -> Standing | None:
     return standing if standing is not None and standing.claim.digest == candidate.digest else None
 
 
 def _output(claim: Claim) -> Output:
-    hashed = decode(claim.record).first
-    return Output(PAYMENTS, hashed, hashed, claim.record)
+    envelope = decode(claim.record)
+    return Output(STREAM_OF_KIND[envelope.kind], envelope.first, envelope.first, claim.record)

@@ -18,17 +18,18 @@ FILE: Final = "gateway.sqlite"
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS claims (
-    payment_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, client TEXT NOT NULL, digest BLOB NOT NULL,
+    claim_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, client TEXT NOT NULL, digest BLOB NOT NULL,
     received_us INTEGER NOT NULL, verification_id TEXT NOT NULL, record BLOB NOT NULL,
     appended INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS documents (id TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS claims_to_append ON claims (received_us) WHERE NOT appended;
 """
-_COLUMNS: Final = "payment_id, tenant, client, digest, received_us, verification_id, record"
+_COLUMNS: Final = "claim_id, tenant, client, digest, received_us, verification_id, record"
 _CLAIM = "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-_FIND = f"SELECT appended, {_COLUMNS} FROM claims WHERE payment_id = ?"  # noqa: S608 - our own columns
+_FIND = f"SELECT appended, {_COLUMNS} FROM claims WHERE claim_id = ?"  # noqa: S608 - our own columns
 _UNAPPENDED = f"SELECT {_COLUMNS} FROM claims WHERE NOT appended ORDER BY received_us"  # noqa: S608 - the same
-_MARK = "UPDATE claims SET appended = 1 WHERE payment_id = ?"
+_MARK = "UPDATE claims SET appended = 1 WHERE claim_id = ?"
 
 
 class SqliteClaims:
@@ -42,15 +43,15 @@ class SqliteClaims:
         """Return when the store was made."""
         return int(self.database.fact("epoch", str(now_us)))
 
-    def standing(self, payment_ids: Sequence[str]) -> list[Standing | None]:
-        """Return what stands under each payment id."""
-        return [self._find(payment_id) for payment_id in payment_ids]
+    def standing(self, claim_ids: Sequence[str]) -> list[Standing | None]:
+        """Return what stands under each claim id."""
+        return [self._find(claim_id) for claim_id in claim_ids]
 
     def claim(self, wanted: Sequence[Claim], appended: Collection[str]) -> list[Standing]:
         """Claim in one transaction; return what stands for each."""
         rows = [
             (
-                each.payment_id,
+                each.claim_id,
                 each.tenant,
                 each.client,
                 each.digest,
@@ -61,9 +62,9 @@ class SqliteClaims:
             for each in wanted
         ]
         with self.database.transaction() as connection:
-            connection.executemany(_MARK, [(payment_id,) for payment_id in appended])
+            connection.executemany(_MARK, [(claim_id,) for claim_id in appended])
             connection.executemany(_CLAIM, rows)
-        standing = self.standing([each.payment_id for each in wanted])
+        standing = self.standing([each.claim_id for each in wanted])
         return [each for each in standing if each is not None]
 
     def unappended(self) -> Iterator[Claim]:
@@ -71,10 +72,22 @@ class SqliteClaims:
         for row in self.database.connection.execute(_UNAPPENDED):
             yield Claim(*row)
 
+    def keep(self, document_id: str, content: bytes) -> bytes:
+        """Keep what came first under an id, and return that."""
+        self.database.connection.execute("INSERT OR IGNORE INTO documents VALUES (?, ?)", (document_id, content))
+        return self.kept(document_id) or content
+
+    def kept(self, document_id: str) -> bytes | None:
+        """Return what was kept under an id."""
+        found = self.database.connection.execute(
+            "SELECT content FROM documents WHERE id = ?", (document_id,)
+        ).fetchone()
+        return None if found is None else bytes(found[0])
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
 
-    def _find(self, payment_id: str) -> Standing | None:
-        row = self.database.connection.execute(_FIND, (payment_id,)).fetchone()
+    def _find(self, claim_id: str) -> Standing | None:
+        row = self.database.connection.execute(_FIND, (claim_id,)).fetchone()
         return None if row is None else Standing(Claim(*row[1:]), bool(row[0]))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.edge.gateway.claims import Claim, ClaimStore
-from agents.edge.gateway.intake import Intake, Stores, Submission
+from agents.edge.gateway.intake import Intake, Stores
 from agents.edge.gateway.json_orders import read_order
 from agents.edge.gateway.orders import ClaimIdentity
 from agents.edge.gateway.sqlite_claims import SqliteClaims
+from agents.edge.gateway.submissions import PaymentSubmission
 from agents.edge.reader import event_of
 from agents.edge.vault.local import LocalVault
 from agents.streams import PAYMENTS
@@ -44,9 +45,11 @@ def a_body(**changes: Any) -> bytes:
     return json.dumps(an_order(**changes)).encode()
 
 
-def a_submission(key: str = "key-1", received_us: int = RECEIVED_US, tenant: str = "hub", **changes: Any) -> Submission:
+def a_submission(
+    key: str = "key-1", received_us: int = RECEIVED_US, tenant: str = "hub", **changes: Any
+) -> PaymentSubmission:
     order = read_order(a_body(**changes), ClaimIdentity(tenant, key), received_us)
-    return Submission(order, "alpha", received_us)
+    return PaymentSubmission(order, "alpha", received_us)
 
 
 def payment_id(key: str) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from agents.edge.gateway.claims import Claim, Standing
-from agents.edge.gateway.intake import Intake, Submission
+from agents.edge.gateway.intake import Intake
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.sqlite_claims import SqliteClaims
+from agents.edge.gateway.submissions import Submission
 from pipeline.ports import Entry, Landed, Refused
 from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import CreditTransfer
@@ -67,11 +68,11 @@ def test_what_is_accepted_is_in_the_log_with_tokens_for_its_accounts(gateway: Ga
 
     assert isinstance(claim, Claim)
     (transfer,) = in_the_log(gateway)
-    assert transfer.payment_id == claim.payment_id
+    assert transfer.payment_id == claim.claim_id
     vault = gateway.stores.vault
     tokens = (transfer.debtor.account, transfer.creditor.account)
     assert gateway.stores.thread.submit(vault.numbers, tokens).result() == [ANNA, BERT]
-    (remainder,) = gateway.stores.thread.submit(vault.remainders, [claim.payment_id]).result()
+    (remainder,) = gateway.stores.thread.submit(vault.remainders, [claim.claim_id]).result()
     assert "Łukasz Żółć" in str(remainder)
 
 
@@ -88,7 +89,7 @@ def test_a_retry_at_any_time_is_the_same_payment(gateway: GatewayUnderTest) -> N
 def test_many_at_once_under_one_key_are_one_payment(gateway: GatewayUnderTest) -> None:
     claims = submitted_by(gateway, *[a_submission() for _ in range(50)])
 
-    assert len({claim.payment_id for claim in claims if isinstance(claim, Claim)}) == 1
+    assert len({claim.claim_id for claim in claims if isinstance(claim, Claim)}) == 1
     assert len(in_the_log(gateway)) == 1
 
 
@@ -158,7 +159,7 @@ def test_a_crash_around_the_append_is_repaired_by_the_next_start(gateway: Gatewa
     assert len(set(transfers)) == 1
     (claim,) = submitted_by(gateway, a_submission())
     assert isinstance(claim, Claim)
-    assert claim.payment_id == transfers[0].payment_id
+    assert claim.claim_id == transfers[0].payment_id
     assert in_the_log(gateway) == transfers
 
 
@@ -237,7 +238,7 @@ def test_a_slow_log_has_new_payments_refused_and_claimed_ones_answered(gateway: 
             turned_away = await _outcome(intake.submit(a_submission("late")))
             assert not in_hand.done()
             log.gate.set()
-            assert (await in_hand).payment_id == payment_id("in-hand")
+            assert (await in_hand).claim_id == payment_id("in-hand")
         assert (waited_in_vain, turned_away) == (Kind.BUSY, Kind.BUSY)
         for key in ("waits", "late"):
             assert await gateway.claim_of(payment_id(key)) is None
