@@ -11,6 +11,7 @@ its seed, submitted up to the same number.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.edge.projector_queries import Counts, Limbo, Net
+from agents.edge.simulated_clients import SUMS
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
@@ -62,6 +64,8 @@ class Plan:
     shards: int
     seed: int
     cycle_seconds: float = 5.0
+    gateway: bool = False
+    """Payments come in over HTTP, from simulated clients; otherwise a generator appends them."""
 
     @property
     def count(self) -> int:
@@ -77,6 +81,7 @@ class Plan:
             "--shards": self.shards,
             "--seed": self.seed,
             "cycle seconds": self.cycle_seconds,
+            "--gateway": self.gateway,
         }
 
     @property
@@ -183,7 +188,7 @@ class Demo:
     async def _start(self, log: Log) -> None:
         """Start every process; the generator when all shards have their owners, since orders do not wait for long."""
         generator = self.fleet.member("generator")
-        self.fleet.start(but=generator)
+        self.fleet.start(but=[member for member in self.fleet.members if member.ends_by_itself])
         until_us = self._until_us(START_SECONDS_MAX)
         for name in WORKERS:
             while not await self._owned(self.fleet.member(name), log):
@@ -193,6 +198,19 @@ class Demo:
                     raise StartError(f"{name} does not own its shards after {START_SECONDS_MAX:.0f} s:\n{words}")
                 await self._clock.sleep(LOOK_SECONDS)
         generator.start(self.fleet.inherited)
+        if self._plan.gateway:
+            await self._start_clients(generator)
+
+    async def _start_clients(self, generator: Member) -> None:
+        """Start the clients when the generator, which submits nothing itself here, has told everybody the directory."""
+        until_us = self._until_us(START_SECONDS_MAX)
+        while not generator.done:
+            self.fleet.look_after()
+            if self._clock.now_us() > until_us:
+                words = generator.last_words()
+                raise StartError(f"shards do not know the directory after {START_SECONDS_MAX:.0f} s:\n{words}")
+            await self._clock.sleep(LOOK_SECONDS)
+        self.fleet.member("clients").start(self.fleet.inherited)
 
     async def _owned(self, worker: Member, log: Log) -> list[ShardLag]:
         """Return the shards of ``worker``, if these are all that are open."""
@@ -225,7 +243,7 @@ class Demo:
             checked_us = now_us
             self._site.services.look_after()
             self.fleet.look_after()
-            submitted_all = self.fleet.member("generator").done
+            submitted_all = all(member.done for member in self.fleet.members if member.ends_by_itself)
             await self._tell(observer, "draining" if submitted_all else "submitting")
             if not submitted_all:
                 continue
@@ -340,6 +358,9 @@ class Demo:
             settled_nets=_without_zeros(expected),
             verdicts=verdicts,
             restarts={member.name: member.restarts for member in self.fleet.members if member.restarts},
+            clients=json.loads((self._plan.folder / "clients" / SUMS).read_text("utf-8"))
+            if self._plan.gateway
+            else None,
             settled_per_second=observer.settled_per_second(),
             decision_ms=decision.values_ms,
             settled_ms=settled.values_ms,
@@ -388,16 +409,28 @@ def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
         return running
 
     seed = ("--seed", str(plan.seed))
-    pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count))
+    pace = ("--tps", str(plan.payments_per_second))
+    count = ("--count", str(plan.count))
     cycles = ("--cycle-seconds", str(plan.cycle_seconds))
     tables = ("--tables", site.projector_tables) if site.projector_tables else ()
-    return [
+    pipeline = [
         member("projector", "agents.edge.projector", *tables),
         worker("settle"),
         worker("authorise"),
         member("rtgs", "agents.edge.rtgs"),
         member("links", "agents.edge.links", *seed),
-        member("generator", "agents.edge.generator", *seed, *pace, *cycles, ends_by_itself=True),
+    ]
+    generator = ("agents.edge.generator", *seed, *pace, *cycles)
+    if not plan.gateway:
+        return [*pipeline, member("generator", *generator, *count, ends_by_itself=True)]
+    address = f"127.0.0.1:{free_port()}"
+    shown = ("--tables", site.projector_tables or f"sqlite:{folder / 'projector'}")
+    clients = ("agents.edge.simulated_clients", "--gateway", f"http://{address}", *seed, *pace, *count)
+    return [
+        *pipeline,
+        member("gateway", "agents.cli", "gateway", "--open", "--listen", address, *shown),
+        member("generator", *generator, "--count", "0", ends_by_itself=True),
+        member("clients", *clients, ends_by_itself=True),
     ]
 
 

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 from agents.edge.gateway.documents import VerificationDocument, VerificationResultDocument
 from agents.edge.gateway.json_orders import account_content
 from agents.edge.gateway.orders import code_of, refuse
-from agents.edge.messages.parties import draw_party
 from agents.edge.vault.accounts import canonical, is_iban
 from agents.edge.vault.port import Account
-from agents.edge.workload.draws import Draws
+from agents.edge.workload.http_orders import name_of
 from agents.edge.workload.population import participants
 from schemas.errors import Fault
 from schemas.iso20022.bindings import moment_text
@@ -70,12 +69,7 @@ class SimulatedDirectory:
         """Compare the name with that of the account's holder."""
         if agent[:8] not in self._agents:
             return Answer("NOAP")
-        return compare(name, holder_of(number))
-
-
-def holder_of(number: str) -> str:
-    """Return the name of who holds an account of the simulated world."""
-    return str(draw_party(Draws(0, "holder", number), "DE")["Nm"])
+        return compare(name, name_of(number))
 
 
 def compare(name: str, holder: str) -> Answer:
