@@ -20,10 +20,11 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from agents.dedupe import AHEAD_US_MAX
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.vault.accounts import canonical, is_iban
-from agents.edge.vault.contents import content_to_bytes
 from agents.scheme_choice import SCHEMES_BY_CURRENCY, first_scheme
 from pipeline.observe.logging import mask_accounts
 from schemas.errors import Fault
@@ -42,6 +43,7 @@ TRANSACTION: Final = "CdtTrfTxInf"
 _MILLISECOND_US: Final = 1_000
 _ACCOUNTS: Final = ("DbtrAcct", "CdtrAcct")
 _CHANGED_BY_A_RESEND: Final = ("MsgId", "CreDtTm")
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 _UNTOLD: Final = OrderIdentity("-", "-", "-")
 """Stands for what is told later: tokens, which take a vault."""
 
@@ -197,7 +199,7 @@ def _said(content: Content, verification_id: str) -> bytes:
         held = transaction.get(account)
         if isinstance(held, dict):
             transaction[account] = {name: value for name, value in held.items() if name != "Id"}
-    return content_to_bytes({"header": header, "transaction": transaction, "verification": verification_id})
+    return _encode({"header": header, "transaction": transaction, "verification": verification_id})
 
 
 def _number(transaction: Content, party: str, scheme: SchemeProfile, paths: dict[str, str]) -> str:
