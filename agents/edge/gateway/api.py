@@ -11,17 +11,15 @@ A body is read up to its limit and no further, and only then looked at.  What is
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 
-from agents.edge.gateway import openapi, problems
+from agents.edge.gateway import headers, openapi, problems
 from agents.edge.gateway.clients import Client
 from agents.edge.gateway.documents import (
     AcceptedDocument,
@@ -42,43 +40,14 @@ if TYPE_CHECKING:
 
 BODY_SECONDS_MAX: Final = 10.0
 _DESCRIPTION: Final = "Payments come in here; 202 says that one is in the log, and will be carried out exactly once."
-_UTF_8: Final = frozenset({"", "utf-8", "utf8"})
-_find_wait = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])").search
+_PaymentId = Annotated[str, Path(pattern=r"^[!-~]{1,64}$", examples=["pay_6b9d371016bd19a6f4d62a9f3932293462b674ba"])]
+_Told = AcceptedDocument | PaymentDocument | VerificationResultDocument
 _ADAPTERS: Final[dict[type, TypeAdapter[Any]]] = {
     document: TypeAdapter(document) for document in (AcceptedDocument, PaymentDocument, VerificationResultDocument)
 }
 _WRONG_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
 
-_Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[!-~]{1,64}$",
-        description="The client's name for this payment, per tenant; a retry has the same.",
-    ),
-]
-_Prefer = Annotated[
-    str, Header(description="wait=N: let the answer wait N seconds for the outcome.", examples=["wait=5"])
-]
-_VerificationHeader = Annotated[
-    str,
-    Header(
-        alias="Payee-Verification",
-        pattern=r"^[!-~]{0,35}$",
-        description="The verification of payee that the payer saw; of an order in XML.",
-    ),
-]
-_PaymentId = Annotated[str, Path(pattern=r"^[!-~]{1,64}$", examples=["pay_6b9d371016bd19a6f4d62a9f3932293462b674ba"])]
 
-logger = logging.getLogger("payments.edge.gateway")
-
-
-async def _admitted(request: Request) -> Client:
-    certificate = getattr(request.state, "certificate", "")
-    return _gateway(request).admit(request.headers.get("authorization", ""), certificate)
-
-
-_Admitted = Annotated[Client, Depends(_admitted)]
 router = APIRouter(default_response_class=Response)
 
 
@@ -91,24 +60,27 @@ router = APIRouter(default_response_class=Response)
         *(Kind.BAD_REQUEST, Kind.FORBIDDEN, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
         *(Kind.INVALID, Kind.BUSY),
     ),
-    openapi_extra=openapi.body(
-        openapi.content_of(OrderDocument),
-        {XML: {"schema": {"type": "string", "description": "A pacs.008.001.08 of one transaction."}}},
-    ),
+    openapi_extra={
+        **openapi.body(
+            openapi.content_of(OrderDocument),
+            {XML: {"schema": {"type": "string", "description": "A pacs.008.001.08 of one transaction."}}},
+        ),
+        **openapi.headers(headers.KEY, headers.VERIFICATION, headers.PREFER),
+    },
 )
-async def submit(
-    request: Request, client: _Admitted, key: _Key, prefer: _Prefer = "", verification_id: _VerificationHeader = ""
-) -> Response:
+async def submit(request: Request) -> Response:
     """Answer 202 once the payment is in the log, where nothing can undo that; a retry is answered the same."""
-    settings = _settings(request)
-    media_type = _media_type(request, JSON, XML)
-    wait_seconds = min(_waits(prefer), settings.outcome_seconds_max)
+    client, settings = _admitted(request), _settings(request)
+    key = headers.KEY.of(request)
+    verification_id = headers.VERIFICATION.of(request)
+    wait_seconds = min(headers.wait_seconds(request), settings.outcome_seconds_max)
+    media_type = headers.media_type(request, JSON, XML)
     body = await _body(request, settings.body_bytes_max)
     answer = await _gateway(request).submit(client, Wanted(key, media_type, verification_id, wait_seconds), body)
-    headers = {"Location": answer.links.self}
+    told = {"Location": answer.links.self}
     if wait_seconds:
-        headers["Preference-Applied"] = f"wait={wait_seconds:g}"
-    return _told(answer, 202 if isinstance(answer, AcceptedDocument) else 200, headers)
+        told["Preference-Applied"] = f"wait={wait_seconds:g}"
+    return _told(answer, 202 if isinstance(answer, AcceptedDocument) else 200, told)
 
 
 @router.get(
@@ -116,9 +88,9 @@ async def submit(
     summary="Say how a payment stands",
     responses=openapi.answers({200: PaymentDocument}, Kind.BAD_REQUEST, Kind.NOT_FOUND),
 )
-async def payment(request: Request, client: _Admitted, payment_id: _PaymentId) -> Response:
+async def payment(request: Request, payment_id: _PaymentId) -> Response:
     """Answer for any payment that was accepted from a client of the same tenant."""
-    return _told(await _gateway(request).payment(client, payment_id), 200)
+    return _told(await _gateway(request).payment(_admitted(request), payment_id), 200)
 
 
 @router.post(
@@ -130,9 +102,10 @@ async def payment(request: Request, client: _Admitted, payment_id: _PaymentId) -
     ),
     openapi_extra=openapi.body(openapi.content_of(VerificationDocument)),
 )
-async def verify(request: Request, client: _Admitted) -> Response:
+async def verify(request: Request) -> Response:
     """Answer within some seconds; the result is kept, and an order may name it.  It never stops a payment."""
-    _media_type(request, JSON)
+    client = _admitted(request)
+    headers.media_type(request, JSON)
     body = await _body(request, _settings(request).body_bytes_max)
     return _told(await _gateway(request).verify(client, body), 201)
 
@@ -160,14 +133,9 @@ def _settings(request: Request) -> GatewaySettings:
     return settings
 
 
-def _media_type(request: Request, *read: str) -> str:
-    """Return the media type of a body, if it is one that is read."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    media_type = media_type.strip().lower()
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media_type not in read or charset not in _UTF_8 or "content-encoding" in request.headers:
-        raise Problem(Kind.UNSUPPORTED_TYPE, f"a body is {' or '.join(read)}, in UTF-8 and not compressed")
-    return media_type
+def _admitted(request: Request) -> Client:
+    certificate = getattr(request.state, "certificate", "")
+    return _gateway(request).admit(request.headers.get("authorization", ""), certificate)
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
@@ -188,18 +156,9 @@ async def _body(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-def _waits(prefer: str) -> float:
-    found = _find_wait(prefer)
-    return float(found[1]) if found else 0.0
-
-
-def _told(
-    document: AcceptedDocument | PaymentDocument | VerificationResultDocument,
-    status: int,
-    headers: dict[str, str] | None = None,
-) -> Response:
+def _told(document: _Told, status: int, told: dict[str, str] | None = None) -> Response:
     content = _ADAPTERS[type(document)].dump_json(document, exclude_none=True)
-    return Response(content, status, headers, JSON)
+    return Response(content, status, told, JSON)
 
 
 async def _tell_problem(_request: Request, problem: Exception) -> Response:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from agents.edge.gateway.headers import HeaderField
+
 _SCHEMAS: Final = "#/components/schemas/"
 _DOCUMENTS: Final = (
     documents.OrderDocument,
@@ -46,6 +48,11 @@ def body(*contents: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "requestBody": {"required": True, "content": {name: told for each in contents for name, told in each.items()}}
     }
+
+
+def headers(*told: HeaderField) -> dict[str, Any]:
+    """Return what a route says of the headers that it reads."""
+    return {"parameters": [each.described() for each in told]}
 
 
 def answers(documents_of: Mapping[int, type], *kinds: Kind) -> dict[int | str, dict[str, Any]]:

@@ -9,8 +9,10 @@ SIGTERM: new payments are refused as busy, those that wait are finished and answ
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 OPEN_CLIENT: Final = Client("open", "open", frozenset({ANY_AGENT}), requests_per_second=1_000_000.0)
 """Whoever asks an open gateway."""
+SWITCH_SECONDS: Final = 0.0005
+"""For how long the stores' thread may keep the event loop waiting for the GIL: 5 ms by default, and several times."""
 _DYNAMODB: Final = "dynamodb:"
 
 logger = logging.getLogger("payments.edge.gateway")
@@ -109,6 +113,8 @@ async def _serve(gateway: Gateway, plan: GatewayPlan, settings: Settings, listen
     looking = asyncio.create_task(gateway.statuses.run())
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     stopped = asyncio.create_task(stop.wait())
+    gc.freeze()  # what was imported stays: the collector need not go through all of it again and again
+    sys.setswitchinterval(SWITCH_SECONDS)
     host, port = listening.getsockname()[:2]
     logger.info("listening on %s://%s:%d", "https" if plan.tls else "http", host, port)
     try:
