@@ -6,7 +6,7 @@ participant that settles.
 
     payments   PaymentSubmitted, AccountCredited, PayeeRiskChanged           key: the account's token
     clearing   PaymentAuthorised, ParticipantAnswered, SettlementCredited    key: the settlement account
-    outbound   PaymentForwarded, PaymentConfirmed, StatusRequested           key: the participant's BIC
+    outbound   PaymentForwarded, PaymentConfirmed, StatusRequested, RecallRequested  key: the participant's BIC
     outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, CycleNetted
     control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, BehaviourOrdered:
                told to all shards from there
@@ -230,6 +230,36 @@ class StatusRequested:
     transaction_id: str
     instructing_agent: str
     settlement_account: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRequested:
+    """To the receiving participant (camt.056), from an edge: the sender asks to have a settled payment back."""
+
+    recall_id: str
+    """One for each payment, derived from its id."""
+    recipient: str
+    """The participant's BIC."""
+    payment_id: str
+    transaction_id: str
+    end_to_end_id: str
+    uetr: str
+    instructing_agent: str
+    amount: Money
+    accepted_us: int
+    """When the payment was accepted."""
+    reason: str
+    """ISO 20022's code."""
+    requested_us: int
+    """When the sender asked."""
+
+    def __post_init__(self) -> None:
+        if is_identifier(self.recall_id) is None:
+            raise not_an_identifier("recall id", self.recall_id)
+        if is_bic(self.recipient) is None:
+            raise not_a_bic(self.recipient)
+        if not 0 < self.requested_us <= TIME_US_MAX:
+            raise _not_from_to("requested_us", self.requested_us, 1, TIME_US_MAX)
 
 
 # --- outcomes ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 An intent is durable before the wire, so after a crash nothing is sent that may have been sent before: what has an
 intent and no answer is *asked about*, and only what its participant never received is sent then.  Nothing is sent
 after its deadline, neither at first nor later; a status request about what was never sent is answered so, with AG09.
+A recall is kept, once a payment; the simulated participants are not asked for it yet.
 
 An answer is durable before the log has it.  One that may be in the log already is put again after a crash, the same
 bytes: the clearing knows an answer by its transaction, and the number of its intent is the record's counter.
@@ -30,7 +31,7 @@ from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
 from agents.streams import CLEARING, OUTBOUND
 from pipeline.kernel.system_events import SourceEnded
 from pipeline.stream_logs.naming import open_log
-from schemas.events import ParticipantAnswered, PaymentConfirmed, PaymentForwarded, StatusRequested
+from schemas.events import ParticipantAnswered, PaymentConfirmed, PaymentForwarded, RecallRequested, StatusRequested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,7 @@ class _Messages:
         self.payments: list[PaymentForwarded] = []
         self.confirmations: list[PaymentConfirmed] = []
         self.questions: list[StatusRequested] = []
+        self.recalls: list[RecallRequested] = []
         for record in arrived:
             if record.envelope is None:
                 raise EdgeError(f"{record.stream}/{record.shard_id}: record {record.position} is no envelope")
@@ -62,6 +64,8 @@ class _Messages:
                     self.confirmations.append(confirmation)
                 case StatusRequested() as question:
                     self.questions.append(question)
+                case RecallRequested() as recall:
+                    self.recalls.append(recall)
                 case SourceEnded():
                     pass
                 case other:
@@ -106,6 +110,7 @@ class ParticipantLinks:
             fresh = [payment for payment in messages.payments if self._store.intend(payment)]
             asked = [self._store.question(question) for question in messages.questions]
             answers = [self._store.answer(reply, now_us) for reply in replies]
+            self._store.note_recalls(messages.recalls)
             self._tail.store()
         self._put_unmarked = []
         self._never_received = []
@@ -113,6 +118,10 @@ class ParticipantLinks:
         self._ask(asked)
         await self._put(answers)
         return self._tail.behind_records > 0
+
+    def recalls(self) -> list[tuple[str, str, str]]:
+        """Return (payment id, recipient, reason) of every recall."""
+        return self._store.recalls()
 
     def close(self) -> None:
         """Close the store."""

@@ -11,7 +11,7 @@ from agents.edge.database import EdgeDatabase
 from agents.edge.errors import EdgeError
 from agents.edge.participants import Reply, Transaction
 from schemas import codec
-from schemas.events import PaymentForwarded, StatusRequested
+from schemas.events import PaymentForwarded, RecallRequested, StatusRequested
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS intents (
     accepted INTEGER, reason TEXT, answered_us INTEGER, put INTEGER NOT NULL DEFAULT 0,
     UNIQUE (instructing_agent, transaction_id, responder)
 );
+CREATE TABLE IF NOT EXISTS recalls (
+    payment_id TEXT PRIMARY KEY, recall_id TEXT NOT NULL, recipient TEXT NOT NULL, reason TEXT NOT NULL,
+    requested_us INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS open_intents ON intents (number) WHERE answered_us IS NULL;
 CREATE INDEX IF NOT EXISTS answers_to_put ON intents (number) WHERE answered_us IS NOT NULL AND NOT put;
 """
@@ -119,6 +123,16 @@ class LinksStore:
         if row is None:
             raise EdgeError(f"{reply.transaction.responder} answers {reply.transaction}, which it was never sent")
         return _answer(row)
+
+    def note_recalls(self, recalls: Iterable[RecallRequested]) -> None:
+        """Note recalls, the first of each payment."""
+        rows = [(each.payment_id, each.recall_id, each.recipient, each.reason, each.requested_us) for each in recalls]
+        self._connection.executemany("INSERT OR IGNORE INTO recalls VALUES (?, ?, ?, ?, ?)", rows)
+
+    def recalls(self) -> list[tuple[str, str, str]]:
+        """Return (payment id, recipient, reason) of every recall."""
+        rows = self._connection.execute("SELECT payment_id, recipient, reason FROM recalls ORDER BY payment_id")
+        return rows.fetchall()
 
     def mark_put(self, numbers: Iterable[int]) -> None:
         """Note that the log has these answers."""

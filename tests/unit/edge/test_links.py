@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from schemas.events import (
     ParticipantAnswered,
     PaymentConfirmed,
     PaymentForwarded,
+    RecallRequested,
     StatusRequested,
 )
 from tests.builders import BANK_A, BANK_B, a_transfer, eur
@@ -391,3 +393,17 @@ def test_participants_answer_in_two_modes_and_some_reject_are_late_or_silent() -
     assert any(ms > 7_000 for ms in taken_ms)
     assert any(plan.answer_us is None for plan in plans)
     assert {plan.reason for plan in plans if plan.accepted} == {""}
+
+
+def test_a_recall_is_kept_once_a_payment(world: World) -> None:
+    transfer = forwarded(1).transfer
+    names = (transfer.payment_id, transfer.transaction_id, transfer.end_to_end_id, transfer.uetr, BANK_A)
+    first = RecallRequested("rcl_1", BANK_B, *names, eur("1.00"), SOME_DAY_US, "DUPL", SOME_DAY_US)
+
+    outputs = world.send(first, replace(first, reason="FRAD"))
+    world.turn()
+    world.restart()
+    world.clearing.again(*outputs)
+    world.turn()
+
+    assert world.links.recalls() == [(transfer.payment_id, BANK_B, "DUPL")]
