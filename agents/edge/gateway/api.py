@@ -25,6 +25,8 @@ from agents.edge.gateway.documents import (
     AcceptedDocument,
     OrderDocument,
     PaymentDocument,
+    RecallAcceptedDocument,
+    RecallDocument,
     VerificationDocument,
     VerificationResultDocument,
 )
@@ -41,9 +43,10 @@ if TYPE_CHECKING:
 BODY_SECONDS_MAX: Final = 10.0
 _DESCRIPTION: Final = "Payments come in here; 202 says that one is in the log, and will be carried out exactly once."
 _PaymentId = Annotated[str, Path(pattern=r"^[!-~]{1,64}$", examples=["pay_6b9d371016bd19a6f4d62a9f3932293462b674ba"])]
-_Told = AcceptedDocument | PaymentDocument | VerificationResultDocument
+_Told = AcceptedDocument | PaymentDocument | RecallAcceptedDocument | VerificationResultDocument
 _ADAPTERS: Final[dict[type, TypeAdapter[Any]]] = {
-    document: TypeAdapter(document) for document in (AcceptedDocument, PaymentDocument, VerificationResultDocument)
+    document: TypeAdapter(document)
+    for document in (AcceptedDocument, PaymentDocument, RecallAcceptedDocument, VerificationResultDocument)
 }
 _WRONG_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
 
@@ -91,6 +94,25 @@ async def submit(request: Request) -> Response:
 async def payment(request: Request, payment_id: _PaymentId) -> Response:
     """Answer for any payment that was accepted from a client of the same tenant."""
     return _told(await _gateway(request).payment(_admitted(request), payment_id), 200)
+
+
+@router.post(
+    "/payments/{payment_id}/recall",
+    status_code=202,
+    summary="Ask for a settled payment back",
+    responses=openapi.answers(
+        {202: RecallAcceptedDocument},
+        *(Kind.BAD_REQUEST, Kind.NOT_FOUND, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
+        *(Kind.INVALID, Kind.BUSY),
+    ),
+    openapi_extra=openapi.body(openapi.content_of(RecallDocument)),
+)
+async def recall(request: Request, payment_id: _PaymentId) -> Response:
+    """Answer 202 once the recall is in the log.  A payment has one; asked again for the same reason it is the same."""
+    client = _admitted(request)
+    headers.media_type(request, JSON)
+    body = await _body(request, _settings(request).body_bytes_max)
+    return _told(await _gateway(request).recall(client, payment_id, body), 202)
 
 
 @router.post(

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from agents.edge.gateway import json_orders, xml_orders
-from agents.edge.gateway.claims import Claim
+from agents.edge.gateway.claims import Claim, Standing
 from agents.edge.gateway.clients import Client, Clients
 from agents.edge.gateway.documents import (
     AcceptedDocument,
     AmountDocument,
     LinksDocument,
     PaymentDocument,
+    RecallAcceptedDocument,
+    RecallDocument,
     VerificationDocument,
     VerificationResultDocument,
 )
@@ -21,6 +23,7 @@ from agents.edge.gateway.intake import Intake
 from agents.edge.gateway.orders import ClaimIdentity, Order
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.rates import Rates
+from agents.edge.gateway.recalls import PAYMENT, RecallSubmission, check_recall, transfer_of
 from agents.edge.gateway.statuses import PaymentStatuses
 from agents.edge.gateway.submissions import PaymentSubmission
 from agents.edge.gateway.verification import Verifications
@@ -100,13 +103,31 @@ class Gateway:
             raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
         return await self.verifications.verify(client, asked)
 
+    async def recall(self, client: Client, payment_id: str, body: bytes) -> RecallAcceptedDocument:
+        """Return the answer to a recall: that the log has it."""
+        try:
+            asked = edge.read(body, RecallDocument)
+        except InvalidEventError as failure:
+            raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
+        payment = await self.claim(client, payment_id)
+        now_us = self.clock.now_us()
+        recall = RecallSubmission(payment, asked.reason, client.name, now_us)
+        if await self._standing(recall.claim_id) is None:
+            check_recall(transfer_of(payment), await self.statuses.of(payment_id), asked.reason, now_us)
+        claim = await self.intake.submit(recall)
+        return RecallAcceptedDocument(claim.claim_id, payment_id, "requested", moment_text(claim.received_us))
+
     async def claim(self, client: Client, payment_id: str) -> Claim:
         """Return the claim of a payment of the client's tenant; raise ``Problem`` if there is none."""
-        stores = self.intake.stores
-        (standing,) = await stores.ask(stores.claims.standing, [payment_id])
+        standing = await self._standing(payment_id) if payment_id.startswith(PAYMENT) else None
         if standing is None or standing.claim.tenant != client.tenant:
             raise Problem(Kind.NOT_FOUND, "no payment of this tenant has this id")
         return standing.claim
+
+    async def _standing(self, claim_id: str) -> Standing | None:
+        stores = self.intake.stores
+        (standing,) = await stores.ask(stores.claims.standing, [claim_id])
+        return standing
 
     def _who(self, authorization: str, certificate: str) -> Client:
         if isinstance(self.clients, Client):

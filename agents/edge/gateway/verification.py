@@ -104,7 +104,7 @@ class Verifications:
             answer = Answer("NOAP")
         verified_us = self._clock.now_us()
         told = VerificationResultDocument(
-            verification_id=f"vop_{secrets.token_hex(16)}",
+            verification_id=f"vop_{secrets.token_hex(12)}",
             result=answer.result,
             verified_at=moment_text(verified_us),
             responder=self._directory.responder,
