@@ -142,6 +142,28 @@ def test_each_outcome_is_counted_under_its_name(world: World, event: object, col
     assert world.counts() == nothing_but(**{column: 1})
 
 
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [(PaymentRepeated(ID, of="payment-0"), "repeated"), (PaymentConflicted(ID, of="payment-0"), "conflict")],
+)
+def test_a_payment_with_anothers_identity_stands_as_that(world: World, event: object, status: str) -> None:
+    world.tell(event)
+
+    standing = world.queries().payment(ID)
+    assert standing is not None
+    assert (standing["status"], standing["detail"]) == (status, "payment-0")
+
+
+def test_a_payments_own_repeat_says_nothing_of_how_it_stands(world: World) -> None:
+    world.tell(PaymentRepeated(ID, of=ID))
+    assert world.queries().payment(ID) is None
+
+    world.tell(settled(), PaymentRepeated(ID, of=ID))
+    standing = world.queries().payment(ID)
+    assert standing is not None
+    assert standing["status"] == "settled"
+
+
 @pytest.mark.parametrize("final", [settled(), rejected(), expired()])
 def test_a_final_outcome_stands_whether_it_comes_before_or_after_limbo(world: World, final: object) -> None:
     world.tell(unknown(), final)
