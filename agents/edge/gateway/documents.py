@@ -21,6 +21,7 @@ _Identifier = Annotated[str, Field(pattern=r"^[!-~]{0,35}$")]
 _Iban = Annotated[str, Field(pattern=r"^([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})?$", examples=["DE02120300000000202051"])]
 _OtherNumber = Annotated[str, Field(pattern=r"^([A-Z0-9]{1,34})?$", examples=["20000055779911"])]
 _Uetr = Annotated[str, Field(pattern=r"^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$")]
+_VerificationId = Annotated[str, Field(pattern=r"^(vop_[0-9a-f]{24})?$")]
 _AmountText = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,14})\.[0-9]{2}$", examples=["12.50"])]
 
 
@@ -72,7 +73,7 @@ class OrderDocument:
     """The scheme's identity of the payment.  Not given: derived from tenant and Idempotency-Key."""
     uetr: _Uetr = ""
     """Likewise."""
-    payee_verification: _Identifier = ""
+    payee_verification: _VerificationId = ""
     """The id of the verification of payee that the payer has seen.  Whatever it said, the payment goes on."""
 
     def __post_init__(self) -> None:

@@ -55,7 +55,7 @@ KEY: Final = HeaderField(
     required=True,
 )
 VERIFICATION: Final = HeaderField(
-    "Payee-Verification", "[!-~]{0,35}", "The verification of payee that the payer saw; of an order in XML."
+    "Payee-Verification", "(vop_[0-9a-f]{24})?", "The verification of payee that the payer saw; of an order in XML."
 )
 PREFER: Final = HeaderField("Prefer", ".{0,200}", "wait=N: let the answer wait N seconds for the outcome.")
 

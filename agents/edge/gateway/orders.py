@@ -41,6 +41,8 @@ from schemas.schemes.profile import SchemeProfile
 MESSAGE: Final = "FIToFICstmrCdtTrf"
 TRANSACTION: Final = "CdtTrfTxInf"
 _MILLISECOND_US: Final = 1_000
+_TELLING_LENGTH: Final = 8
+"""Of an account number: a shorter one is in many texts by chance."""
 _ACCOUNTS: Final = ("DbtrAcct", "CdtrAcct")
 _CHANGED_BY_A_RESEND: Final = ("MsgId", "CreDtTm")
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -231,14 +233,17 @@ def _fill(transaction: Content, identity: ClaimIdentity, received_us: int) -> No
 
 def _refuse_numbers_in_identifiers(transfer: CreditTransfer, numbers: Sequence[str], scheme: SchemeProfile) -> None:
     for name in ("transaction_id", "end_to_end_id"):
-        value = getattr(transfer, name).upper()
-        if any(number in value or value in number.split(":") for number in numbers):
+        if is_iban(getattr(transfer, name).upper()) or _holds_any(getattr(transfer, name), numbers):
             fault = Fault(name, "account", "holds an account number, which no stream may")
             raise refuse(code_of(scheme, "FF01"), fault)
 
 
 def _gives_a_number_away(reference: str, numbers: Sequence[str]) -> bool:
-    plain = canonical(reference)
-    return mask_accounts(reference.upper()) != reference.upper() or any(
-        number.rpartition(":")[2] in plain for number in numbers
-    )
+    return mask_accounts(reference.upper()) != reference.upper() or _holds_any(reference, numbers)
+
+
+def _holds_any(text: str, numbers: Sequence[str]) -> bool:
+    """Say whether one of the account numbers is in ``text``; a very short one only if it is all of it."""
+    plain = canonical(text)
+    bare = [number.rpartition(":")[2] for number in numbers]
+    return any(number == plain or (len(number) >= _TELLING_LENGTH and number in plain) for number in bare)

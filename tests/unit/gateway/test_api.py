@@ -24,7 +24,7 @@ from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import RecallRequested
 from tests.unit.edge.upstream import events_of
 from tests.unit.gateway.http_under_test import HttpClient, serving
-from tests.unit.gateway.orders_under_test import ANNA, BERT, GatewayUnderTest, a_body, an_order
+from tests.unit.gateway.orders_under_test import ANNA, BERT, CARL, GatewayUnderTest, a_body, an_order
 
 PARTICIPANT = "ZQASDEX0"
 
@@ -130,7 +130,7 @@ def _settle(tables: SqliteTables, payment_id: str, *, cycle: int = 3, ended_us: 
     [
         ({"Idempotency_Key": "two words"}, a_body(), 400, "Idempotency-Key"),
         ({"Idempotency_Key": ""}, a_body(), 400, "Idempotency-Key is missing"),
-        ({"Payee_Verification": "x" * 36}, a_body(), 400, "Payee-Verification"),
+        ({"Payee_Verification": ANNA}, a_body(), 400, "Payee-Verification"),
         ({"Content_Type": "text/plain"}, a_body(), 415, "application/json or application/xml"),
         ({"Content_Type": "application/json; charset=latin-1"}, a_body(), 415, "UTF-8"),
         ({"Content_Encoding": "gzip"}, a_body(), 415, "not compressed"),
@@ -140,6 +140,8 @@ def _settle(tables: SqliteTables, payment_id: str, *, cycle: int = 3, ended_us: 
         ({}, a_body(amount={"value": "1.50", "currency": "USD"}), 422, "amount.currency"),
         ({}, a_body(debtor=f"{ANNA[:-1]}2"), 422, "debtor.account: is no IBAN"),
         ({}, a_body(end_to_end_id=ANNA), 422, "holds an account number"),
+        ({}, a_body(transaction_id=CARL), 422, "holds an account number"),
+        ({}, a_body(payee_verification=ANNA), 422, "payee_verification"),
         ({"Content_Type": "application/xml"}, b"<a", 422, "not well-formed"),
         ({"Content_Type": "application/xml"}, an_xml_order(Cdtr="Zdtr"), 422, "is not known in"),
         ({"Content_Type": "application/xml"}, an_xml_order(SLEV="DEBT"), 422, "is 'DEBT', not SLEV"),
@@ -316,7 +318,7 @@ def test_whatever_a_verification_said_the_payment_goes_on_and_names_it(gateway: 
         asked = {"name": "Nobody At All", "agent": PARTICIPANT, "account": {"iban": BERT}}
         told = (await client.post("/payee-verifications", asked)).document
         accepted = await client.pay(body=a_body(payee_verification=told["verification_id"]))
-        unknown = await client.pay("key-2", a_body(payee_verification="vop_unknown"))
+        unknown = await client.pay("key-2", a_body(payee_verification="vop_000000000000000000000001"))
 
         assert (accepted.status, unknown.status, told["result"]) == (202, 202, "NMTC")
         payment = (await client.ask("GET", accepted.headers["Location"])).document

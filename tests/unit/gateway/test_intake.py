@@ -100,7 +100,7 @@ def test_many_at_once_under_one_key_are_one_payment(gateway: GatewayUnderTest) -
         {"debtor": CARL},
         {"creditor": CARL},
         {"reference": "another"},
-        {"payee_verification": "vop_1"},
+        {"payee_verification": "vop_000000000000000000000001"},
         {"transaction_id": "TX1"},
     ],
     ids=lambda change: next(iter(change)),

@@ -139,7 +139,7 @@ def test_what_the_gateway_fills_in_is_no_part_of_what_a_retry_must_repeat() -> N
         {"end_to_end_id": "E1"},
         {"transaction_id": "T1"},
         {"uetr": "0f8fad5b-d9cb-469f-a165-70867728950e"},
-        {"payee_verification": "vop_1"},
+        {"payee_verification": "vop_000000000000000000000001"},
         {"debtor": CARL},
         {"creditor": CARL},
     ],
@@ -168,6 +168,25 @@ def test_a_reference_that_gives_a_number_away_stays_in_the_vault(reference: str)
 
     assert order.untold.reference == ""
     assert reference in message_of(order).decode()
+
+
+@pytest.mark.parametrize("number", ["00000012345678", "1"])
+def test_an_identifier_may_not_be_a_number_of_the_orders_own(number: str) -> None:
+    debtor = an_order()["debtor"] | {"account": {"bban": number}}
+    amount = {"value": "1.00", "currency": "GBP"}
+
+    for identifier in (number, f"X-{number}" if len(number) > 1 else number):
+        document = an_order() | {"debtor": debtor, "end_to_end_id": identifier, "amount": amount}
+        with pytest.raises(Problem, match="holds an account number"):
+            read_order(json.dumps(document).encode(), IDENTITY, RECEIVED_US)
+
+
+def test_a_very_short_number_may_be_in_an_identifier_by_chance() -> None:
+    debtor = an_order()["debtor"] | {"account": {"bban": "1"}}
+    amount = {"value": "1.00", "currency": "GBP"}
+    document = an_order() | {"debtor": debtor, "end_to_end_id": "E2E-1", "amount": amount}
+
+    assert read_order(json.dumps(document).encode(), IDENTITY, RECEIVED_US).debtor_number == "BBAN:1"
 
 
 def test_an_ordinary_reference_is_part_of_the_event() -> None:
