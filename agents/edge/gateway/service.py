@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from agents.edge.gateway import json_orders, xml_orders
 from agents.edge.gateway.claims import Claim, Standing
@@ -39,6 +39,7 @@ JSON: Final = "application/json"
 XML: Final = "application/xml"
 _MICROSECONDS: Final = 1_000_000
 _BEARER: Final = "bearer "
+Shape = TypeVar("Shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +98,11 @@ class Gateway:
 
     async def verify(self, client: Client, body: bytes) -> VerificationResultDocument:
         """Return what the payee's bank says of a name."""
-        try:
-            asked = edge.read(body, VerificationDocument)
-        except InvalidEventError as failure:
-            raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
-        return await self.verifications.verify(client, asked)
+        return await self.verifications.verify(client, _document(body, VerificationDocument))
 
     async def recall(self, client: Client, payment_id: str, body: bytes) -> RecallAcceptedDocument:
         """Return the answer to a recall: that the log has it."""
-        try:
-            asked = edge.read(body, RecallDocument)
-        except InvalidEventError as failure:
-            raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
+        asked = _document(body, RecallDocument)
         payment = await self.claim(client, payment_id)
         now_us = self.clock.now_us()
         recall = RecallSubmission(payment, asked.reason, client.name, now_us)
@@ -141,6 +135,13 @@ class Gateway:
         if not claim.verification_id:
             return None
         return await self.verifications.find(claim.tenant, claim.verification_id)
+
+
+def _document(body: bytes, shape: type[Shape]) -> Shape:
+    try:
+        return edge.read(body, shape)
+    except InvalidEventError as failure:
+        raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
 
 
 def _read(identity: ClaimIdentity, wanted: Wanted, body: bytes, received_us: int) -> Order:
