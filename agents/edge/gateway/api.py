@@ -161,7 +161,7 @@ def _admitted(request: Request) -> Client:
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
-    """Return the body, of which no more than ``bytes_max`` is ever held."""
+    """Return the body, of which no more than ``bytes_max`` is ever held; FastAPI's own limit answers in plain text."""
     too_large = Problem(Kind.TOO_LARGE, f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
