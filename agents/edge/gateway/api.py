@@ -141,6 +141,7 @@ def make_app(gateway: Gateway, settings: GatewaySettings) -> FastAPI:
     app.add_exception_handler(Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_http_exception)
     app.add_exception_handler(RequestValidationError, _tell_validation)
+    app.add_exception_handler(Exception, _tell_failure)
     app.add_middleware(_Counted, metrics=gateway.metrics)
     return app
 
@@ -203,6 +204,11 @@ async def _tell_validation(request: Request, failure: Exception) -> Response:
     fault = failure.errors()[0]
     detail = f"{fault['loc'][-1]}: {fault['msg']}"
     return await _tell_problem(request, Problem(Kind.BAD_REQUEST, detail))
+
+
+async def _tell_failure(request: Request, _failure: Exception) -> Response:
+    """Tell nothing of a failure; the server logs it."""
+    return await _tell_problem(request, Problem(Kind.FAILED, "send the request again; it is then the same one"))
 
 
 class _Counted:

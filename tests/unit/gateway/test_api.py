@@ -20,6 +20,7 @@ from agents.edge.gateway.verification import Answer
 from agents.edge.projector_store import Changes, Heading, PaymentRow, SqliteTables, Status
 from agents.edge.workload.http_orders import name_of
 from agents.streams import OUTBOUND
+from pipeline.observe.logging import JsonLines
 from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import RecallRequested
 from tests.unit.edge.upstream import events_of
@@ -266,6 +267,30 @@ def test_what_is_not_here_is_a_problem_too(gateway: GatewayUnderTest, method: st
         assert (await client.ask(method, path)).status == status
 
     served(gateway, story)
+
+
+class BrokenDirectory:
+    """Has a fault of its own, whose words hold what it was asked."""
+
+    responder = "broken"
+
+    async def ask(self, agent: str, number: str, name: str) -> Answer:
+        raise RuntimeError(f"no branch for {number}")
+
+
+def test_a_failure_of_ours_is_a_problem_that_tells_nothing_more(
+    gateway: GatewayUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(client: HttpClient) -> None:
+        asked = {"name": "Anna", "agent": PARTICIPANT, "account": {"iban": BERT}}
+        told = await client.post("/payee-verifications", asked)
+        assert (told.status, told.document["title"]) == (500, "The gateway failed")
+        assert BERT not in told.body.decode()
+
+    served(gateway, story, directory=BrokenDirectory())
+    (failure,) = [record for record in caplog.records if record.exc_info]
+    assert BERT not in JsonLines().format(failure)
+    assert "RuntimeError" in JsonLines().format(failure)
 
 
 def test_the_description_is_openapi(gateway: GatewayUnderTest) -> None:
