@@ -20,6 +20,7 @@ from agents.cli.chaos import chaos
 from agents.cli.demo import demo
 from agents.cli.failures import Commands
 from agents.cli.generate import generate
+from agents.cli.participants import participants
 from agents.cli.simulate import simulate
 from agents.cli.stack import stack
 from agents.cli.status import status
@@ -37,6 +38,7 @@ app.command()(bench)
 app.command()(chaos)
 app.command()(demo)
 app.command()(generate)
+app.command()(participants)
 app.command()(simulate)
 app.command()(stack)
 app.command()(status)
