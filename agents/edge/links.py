@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agents.edge.participant_addresses import read_addresses
 from agents.edge.participant_links import ParticipantLinks
 from agents.edge.process import Stop, Turns, edge_arguments, run_process
-from agents.edge.vault.local import read_vault
+from agents.edge.vault.to_come import VaultToCome
 from agents.edge.wire.http_wire import HttpWire
 from agents.edge.wire.inbox import Inbox
 from pipeline.stream_logs.naming import open_log
@@ -28,7 +28,7 @@ logger = logging.getLogger("payments.edge.links")
 async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     addresses = read_addresses(options.addresses)
     log = open_log(options.log, clock)
-    vault = None if options.vault is None else read_vault(options.vault)
+    vault = None if options.vault is None else VaultToCome(options.vault)
     wire = HttpWire()
     links = ParticipantLinks(log, clock, options.data, wire, addresses, vault)
     inbox = Inbox(links.take)
@@ -41,6 +41,8 @@ async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
         await links.close()
         await inbox.close()
         await wire.close()
+        if vault is not None:
+            vault.close()
         log.close()
 
 

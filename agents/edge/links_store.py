@@ -52,8 +52,11 @@ _LIST_OPEN = """
 SELECT instructing_agent, transaction_id, responder FROM intents
 WHERE answered_us IS NULL AND (deadline_us > ? OR asked) ORDER BY number
 """
+_PAYMENT = """
+SELECT kind, version, payment FROM intents WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
+"""
 _ANSWER = """
-UPDATE intents SET accepted = ?, reason = ?, answered_us = ?, payment = NULL
+UPDATE intents SET accepted = ?, reason = ?, answered_us = ?
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ? AND answered_us IS NULL
 """
 _ANSWERED = """
@@ -134,6 +137,11 @@ class LinksStore:
         """Say whether these links ever had to do with a payment."""
         return self._connection.execute(_ANSWERED, transaction).fetchone() is not None
 
+    def find_payment(self, transaction: Transaction) -> PaymentForwarded | None:
+        """Return a payment that these links were given to send, answered or not; None if there is none."""
+        row = self._connection.execute(_PAYMENT, transaction).fetchone()
+        return None if row is None else self._decoded(transaction, *row)
+
     def mark_put(self, numbers: Iterable[int]) -> None:
         """Note that the log has these answers."""
         self._connection.executemany("UPDATE intents SET put = 1 WHERE number = ?", [(number,) for number in numbers])
@@ -143,11 +151,16 @@ class LinksStore:
         row = self._connection.execute(_FIND_OPEN, transaction).fetchone()
         if row is None:
             return None
-        asked, kind, version, body = row
+        asked, *encoded = row
+        return OpenIntent(bool(asked), self._decoded(transaction, *encoded))
+
+    def _decoded(
+        self, transaction: Transaction, kind: int, version: int, body: bytes | None
+    ) -> PaymentForwarded | None:
         payment = None if body is None else codec.decode(kind, version, body)
         if payment is not None and not isinstance(payment, PaymentForwarded):
             raise EdgeError(f"{self.database.path}: the intent of {transaction} is a {type(payment).__name__}")
-        return OpenIntent(bool(asked), payment)
+        return payment
 
     def open_transactions(self, now_us: int) -> list[Transaction]:
         """Return all whose answer still matters, and has not come: their time is not over, or the clearing asks."""

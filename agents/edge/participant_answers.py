@@ -11,10 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from agents.edge.link_messages.terms import ReceivedPayment
+from agents.edge.link_messages.terms import FOLLOWING_A_RECALL, Recall, RecallAnswer, ReceivedPayment, Return
 from agents.edge.workload.draws import TEN_THOUSAND, Draws
 from schemas.schemes.catalogue import SCHEMES
 
+NEVER_HAD: Final = "NOOR"
+"""ISO 20022: no original transaction was received."""
+_RECALL_REFUSED: Final = 5_000
+_RECALL_REASONS: Final = ("AC04", "AM04", "CUST", "LEGL", "NOAS")
 _REASONS: Final = {"fps": ("1114", "1160", "1161", "1167"), "sct-inst": ("AC01", "AC04", "AC06", "MS03")}
 
 
@@ -62,6 +66,18 @@ def plan_answer(seed: int, payment: ReceivedPayment, received_us: int, manners: 
     if received_us < deadline_of(payment):
         return plan
     return plan._replace(accepted=False, reason=SCHEMES[payment.scheme].reasons.timeout)
+
+
+def plan_recall(seed: int, recall: Recall, *, is_known: bool) -> tuple[RecallAnswer, int]:
+    """Return what the receiving participant says to a recall, and how many microseconds later."""
+    draws = Draws(seed, "recall", *recall.transaction)
+    after_us = draws.between(200_000, 1_000_000)
+    if not is_known:
+        return RecallAnswer(recall.transaction, NEVER_HAD, None), after_us
+    if draws.happens(_RECALL_REFUSED):
+        return RecallAnswer(recall.transaction, draws.pick(_RECALL_REASONS), None), after_us
+    back = Return(f"RT{draws.token().upper()}", recall.amount)
+    return RecallAnswer(recall.transaction, FOLLOWING_A_RECALL, back), after_us
 
 
 def _plan_in_time(seed: int, payment: ReceivedPayment, received_us: int, manners: Manners) -> Plan:

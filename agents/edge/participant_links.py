@@ -22,35 +22,33 @@ commit holds all that came since the last, so under load there are less than a h
 from __future__ import annotations
 
 import logging
-from asyncio import Future, get_running_loop
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from agents.edge.errors import EdgeError
-from agents.edge.link_messages.reading import read_reply
-from agents.edge.link_messages.terms import NEVER_RECEIVED, Reply, Transaction, UnusableMessageError
-from agents.edge.link_messages.writing import write_confirmation, write_payment, write_question
+from agents.edge.link_inputs import Incoming, Outbound, Remainders, said_in
+from agents.edge.link_messages.terms import NEVER_RECEIVED, RecallAnswer, Reply, Transaction, UnusableMessageError
+from agents.edge.link_messages.writing import write_confirmation, write_payment, write_question, write_recall
 from agents.edge.link_questions import Questions
+from agents.edge.link_recalls import AnsweredRecall, Recalls
 from agents.edge.links_store import Answer, LinksStore
 from agents.edge.producer import EdgeProducer, Identity
-from agents.edge.reader import Arrived, SqlitePlaces, StreamTail, event_of
+from agents.edge.reader import SqlitePlaces, StreamTail
 from agents.edge.wire.courier import Courier, Dispatch, Report
 from agents.edge.wire.port import OverloadedError, Refusal, Wire
 from agents.streams import CLEARING, OUTBOUND
-from pipeline.kernel.system_events import SourceEnded
-from schemas.events import ParticipantAnswered, PaymentConfirmed, PaymentForwarded, StatusRequested
-from schemas.iso20022.message_name import PACS_002
+from schemas.events import ParticipantAnswered, PaymentForwarded, RecallRequested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from agents.edge.vault.port import VaultReader
     from pipeline.kernel.agent import Output
     from pipeline.ports import Clock, Log
     from schemas.iso20022.messages import Message
     from schemas.iso20022.walk import Content
 
 PRODUCER: Final = b"participant-links"
+RETURNS_PRODUCER: Final = b"participant-links/recalls"
 INCOMING_MAX: Final = 10_000
 """Messages that wait for a turn."""
 _NO_DEADLINE_US: Final = 1 << 62
@@ -65,39 +63,6 @@ class Subject(NamedTuple):
     transaction: Transaction
 
 
-class _Incoming(NamedTuple):
-    """The answers of one post, and who waits to hear that they are taken."""
-
-    replies: Sequence[tuple[int, Reply]]
-    """Each with the number of its message in the post."""
-    refusals: list[Refusal]
-    taken: Future[list[Refusal]]
-
-
-class _Messages:
-    """What a batch of the outbound stream asks the links to do."""
-
-    def __init__(self, arrived: Sequence[Arrived]) -> None:
-        self.payments: list[PaymentForwarded] = []
-        self.confirmations: list[PaymentConfirmed] = []
-        self.questions: list[StatusRequested] = []
-        for record in arrived:
-            if record.envelope is None:
-                raise EdgeError(f"{record.stream}/{record.shard_id}: record {record.position} is no envelope")
-            match event_of(record.envelope):
-                case PaymentForwarded() as payment:
-                    self.payments.append(payment)
-                case PaymentConfirmed() as confirmation:
-                    self.confirmations.append(confirmation)
-                case StatusRequested() as question:
-                    self.questions.append(question)
-                case SourceEnded():
-                    pass
-                case other:
-                    message = f"{record.stream}/{record.shard_id}: record {record.position} is a {type(other).__name__}"
-                    raise EdgeError(f"{message}, which no participant understands")
-
-
 class ParticipantLinks:
     """All links of one process."""
 
@@ -108,7 +73,7 @@ class ParticipantLinks:
         folder: Path,
         wire: Wire,
         addresses: Mapping[str, str],
-        vault: VaultReader | None = None,
+        vault: Remainders | None = None,
     ) -> None:
         """``addresses`` says where the participant with a BIC is; ``vault`` has what was said beside the events."""
         self._clock = clock
@@ -120,8 +85,11 @@ class ParticipantLinks:
         self._producer = EdgeProducer(log, clock, Identity(PRODUCER, epoch))
         self._courier: Courier[Subject] = Courier(wire, clock, self._store.outbox)
         self._questions = Questions()
-        self._incoming: list[_Incoming] = []
+        self._incoming: list[Incoming] = []
+        self._recalls = Recalls(self._store)
+        self._returns = EdgeProducer(log, clock, Identity(RETURNS_PRODUCER, epoch))
         self._put_unmarked: list[int] = []
+        self._recalls_unmarked: list[AnsweredRecall] = []
         self.sent = 0
         self.answered = 0
 
@@ -129,6 +97,7 @@ class ParticipantLinks:
         """Finish what a crash left: put the answers that may be missing, ask about what has none."""
         answers = self._store.answers_to_put()
         await self._put(answers)
+        await self._put_recalls()
         now_us = self._clock.now_us()
         unanswered = self._store.open_transactions(now_us)
         if answers or unanswered:
@@ -137,44 +106,49 @@ class ParticipantLinks:
 
     async def take(self, messages: Sequence[Message]) -> Sequence[Refusal]:
         """Take in what participants post, once it is durable; return what is refused."""
-        if sum(len(incoming.replies) for incoming in self._incoming) > INCOMING_MAX:
+        if sum(len(incoming.said) for incoming in self._incoming) > INCOMING_MAX:
             raise OverloadedError
-        replies: list[tuple[int, Reply]] = []
+        said: list[tuple[int, Reply | RecallAnswer]] = []
         refusals: list[Refusal] = []
         for number, message in enumerate(messages):
             try:
-                replies.append((number, _reply_of(message)))
+                said.append((number, said_in(message)))
             except UnusableMessageError as failure:
                 refusals.append(Refusal(number, failure.path, failure.rule, failure.message))
-        incoming = _Incoming(replies, refusals, get_running_loop().create_future())
+        incoming = Incoming(said, refusals, get_running_loop().create_future())
         self._incoming.append(incoming)
         return await incoming.taken
 
     async def turn(self) -> bool:
         """Take in what has come from both sides; say whether there is more at once."""
-        messages = _Messages(await self._tail.read())
+        messages = Outbound(await self._tail.read())
         now_us = self._clock.now_us()
         self._note(self._courier.reports(), now_us)
         incoming, self._incoming = self._incoming, []
         resent: list[PaymentForwarded] = []
-        if incoming or self._tail.moved or self._put_unmarked or self._store.outbox.has_news:
+        unmarked = self._put_unmarked or self._recalls_unmarked
+        if incoming or self._tail.moved or unmarked or self._store.outbox.has_news:
             with self._store.database.transaction():
                 self._store.mark_put(self._put_unmarked)
+                self._recalls.mark_put(self._recalls_unmarked)
                 self._store.outbox.store()
                 for confirmed in messages.confirmations:
                     self._store.outbox.add(confirmed.recipient, write_confirmation(confirmed, now_us), now_us)
+                self._note_recalls(messages.recalls, now_us)
                 fresh = [payment for payment in messages.payments if self._store.intend(payment)]
                 asked = [self._store.question(question) for question in messages.questions]
                 answers = [answer for post in incoming for answer in self._answers(post, resent, now_us)]
                 answers += [answer for answer in map(self._store.find_answer, asked) if answer is not None]
                 self._tail.store()
             self._put_unmarked = []
+            self._recalls_unmarked = []
             for post in incoming:
                 if not post.taken.done():
                     post.taken.set_result(post.refusals)
             self._send([*fresh, *resent])
             self._questions.ask(asked, now_us)
             await self._put(answers)
+            await self._put_recalls()
         self._ask()
         self._courier.turn()
         return self._tail.behind_records > 0
@@ -192,10 +166,12 @@ class ParticipantLinks:
             else:
                 self._questions.end_of_payment(transaction, fate, now_us)
 
-    def _answers(self, post: _Incoming, resent: list[PaymentForwarded], now_us: int) -> Iterator[Answer]:
+    def _answers(self, post: Incoming, resent: list[PaymentForwarded], now_us: int) -> Iterator[Answer]:
         """Note the answers of a post; add what is to be sent after all to ``resent``."""
-        for number, reply in post.replies:
-            if not self._store.is_known(reply.transaction):
+        for number, reply in post.said:
+            if isinstance(reply, RecallAnswer):
+                self._answer_recall(number, reply, post.refusals, now_us)
+            elif not self._store.is_known(reply.transaction):
                 unknown = f"{reply.transaction.responder} was never sent this payment"
                 post.refusals.append(Refusal(number, "", "transaction", unknown))
             elif reply.reason != NEVER_RECEIVED:
@@ -209,6 +185,19 @@ class ParticipantLinks:
                     resent.append(intent.payment)
                 elif intent.asked:
                     yield self._store.answer(reply, now_us)
+
+    def _note_recalls(self, recalls: Sequence[RecallRequested], now_us: int) -> None:
+        """Owe each recall to its participant, the first of each payment."""
+        for recall in recalls:
+            if self._recalls.request(recall):
+                self._store.outbox.add(recall.recipient, write_recall(recall, now_us), now_us)
+
+    def _answer_recall(self, number: int, answer: RecallAnswer, refusals: list[Refusal], now_us: int) -> None:
+        why = self._recalls.refusal_of(answer)
+        if why is None:
+            self._recalls.answer(answer, now_us)
+        else:
+            refusals.append(Refusal(number, "", "recall", why))
 
     def _send(self, payments: Sequence[PaymentForwarded]) -> None:
         """Send what may still be sent; the clock is read here, behind the commit, which may have taken long."""
@@ -252,6 +241,12 @@ class ParticipantLinks:
         self._put_unmarked += [answer.number for answer in answers]
         self.answered += len(answers)
 
+    async def _put_recalls(self) -> None:
+        """Put the answers to recalls on the log, and the payments back; the next commit marks them."""
+        answered = self._recalls.to_put()
+        await self._returns.put([record for each in answered for record in self._recalls.records(each, self._returns)])
+        self._recalls_unmarked += answered
+
     def _record(self, answer: Answer) -> Output:
         event = ParticipantAnswered(
             transaction_id=answer.transaction.transaction_id,
@@ -263,9 +258,3 @@ class ParticipantLinks:
             answered_us=answer.answered_us,
         )
         return self._producer.record(CLEARING, answer.settlement_account, event, answer.answered_us, answer.number)
-
-
-def _reply_of(message: Message) -> Reply:
-    if message.name is None or message.name.family != PACS_002.family:
-        raise UnusableMessageError(message.path, "message", f"{message.name} is nothing that a participant answers")
-    return read_reply(message)

@@ -17,21 +17,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agents.edge.database import EdgeDatabase
-from agents.edge.link_messages.reading import read_confirmation, read_payment, read_question
+from agents.edge.link_messages.reading import read_confirmation, read_payment, read_question, read_recall
 from agents.edge.link_messages.terms import (
     NEVER_RECEIVED,
     Confirmation,
     Question,
+    Recall,
     ReceivedPayment,
     Reply,
     UnusableMessageError,
 )
-from agents.edge.link_messages.writing import write_reply
-from agents.edge.participant_answers import MANNERS, Manners, Plan, plan_answer
+from agents.edge.link_messages.writing import write_recall_answer, write_reply
+from agents.edge.participant_answers import MANNERS, Manners, Plan, plan_answer, plan_recall
 from agents.edge.wire.courier import Courier
 from agents.edge.wire.outbox import Outbox
 from agents.edge.wire.port import Refusal, Wire
-from schemas.iso20022.message_name import PACS_002, PACS_008, PACS_028
+from schemas.iso20022.message_name import CAMT_056, PACS_002, PACS_008, PACS_028
 from schemas.iso20022.messages import Message
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ CREATE TABLE IF NOT EXISTS confirmed (
     settled INTEGER NOT NULL, reason TEXT NOT NULL, cycle TEXT NOT NULL, contradicted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (recipient, reference)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recalled (
+    instructing_agent TEXT NOT NULL, transaction_id TEXT NOT NULL, responder TEXT NOT NULL, recall_id TEXT NOT NULL,
+    returned INTEGER NOT NULL,
+    PRIMARY KEY (instructing_agent, transaction_id, responder)
+) WITHOUT ROWID;
 """
 _RECEIVE = "INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 _RECEIVE_AGAIN = """
@@ -65,6 +71,7 @@ _KNOWN = """
 SELECT message_id, accepted, reason, answer_us, asked_after_us FROM received
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
 """
+_RECALLED = "INSERT OR IGNORE INTO recalled VALUES (?, ?, ?, ?, ?)"
 _CONFIRM = """
 INSERT INTO confirmed VALUES (?, ?, ?, ?, ?, ?, ?, 0)
 ON CONFLICT (recipient, reference) DO UPDATE SET contradicted = 1
@@ -89,6 +96,7 @@ class SimulatedParticipants:
             PACS_008.family: lambda message: partial(self._receive, read_payment(message)),
             PACS_028.family: lambda message: partial(self._asked, read_question(message)),
             PACS_002.family: lambda message: partial(self._confirmed, read_confirmation(message)),
+            CAMT_056.family: lambda message: partial(self._recalled, read_recall(message)),
         }
 
     async def take(self, messages: Sequence[Message]) -> Sequence[Refusal]:
@@ -148,6 +156,15 @@ class SimulatedParticipants:
 
     def _confirmed(self, confirmation: Confirmation, _now_us: int) -> None:
         self._database.connection.execute(_CONFIRM, confirmation)
+
+    def _recalled(self, recall: Recall, now_us: int) -> None:
+        """Send the money back, or say why not, in its own time; what was never received has nothing to send."""
+        known = self._database.connection.execute(_KNOWN, recall.transaction).fetchone()
+        answer, after_us = plan_recall(self._seed, recall, is_known=known is not None)
+        row = (*recall.transaction, recall.recall_id, answer.returned is not None)
+        if self._database.connection.execute(_RECALLED, row).rowcount:
+            due_us = now_us + after_us
+            self._outbox.add(CLEARING, write_recall_answer(answer, due_us), due_us)
 
     def _owe(self, reply: Reply, due_us: int) -> None:
         self._outbox.add(CLEARING, write_reply(reply, due_us), due_us)

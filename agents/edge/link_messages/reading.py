@@ -10,19 +10,24 @@ from typing import Final
 from agents.edge.link_messages.terms import (
     ACCEPTANCES,
     CYCLE,
+    RECALL_REFUSED,
     REJECTED,
     SETTLED,
     Confirmation,
     Question,
+    Recall,
+    RecallAnswer,
     ReceivedPayment,
     Reply,
+    Return,
     Transaction,
     UnusableMessageError,
 )
-from schemas.iso20022.bindings import MOMENT, MONEY
+from schemas.iso20022.bindings import MONEY, moment_us
 from schemas.iso20022.messages import Message
 from schemas.iso20022.scheme_rules import Place, places
 from schemas.iso20022.walk import Value
+from schemas.money import Money
 from schemas.schemes.catalogue import SCHEMES
 from schemas.wording import shown
 
@@ -39,13 +44,13 @@ def read_payment(message: Message) -> ReceivedPayment:
     if scheme.value not in SCHEMES:
         raise UnusableMessageError(scheme.path, "scheme", f"{shown(str(scheme.value))} is no scheme that is known here")
     transaction = Transaction(parts.text(f"DbtrAgt/{_BIC}"), parts.text("PmtId/TxId"), parts.text(f"CdtrAgt/{_BIC}"))
-    amount, accepted = parts.of_transaction("IntrBkSttlmAmt"), parts.of_transaction("AccptncDtTm")
+    accepted = parts.of_transaction("AccptncDtTm")
     try:
-        money, accepted_us = MONEY.decode(amount.value), MOMENT.decode(accepted.value)
+        accepted_us = moment_us(str(accepted.value))
     except ValueError as failure:
-        raise UnusableMessageError(parts.path, "value", str(failure)) from None
-    message_id = parts.of_message("GrpHdr/MsgId")
-    return ReceivedPayment(transaction, str(scheme.value), money, accepted_us, str(message_id.value))
+        raise UnusableMessageError(accepted.path, "value", str(failure)) from None
+    message_id = str(parts.of_message("GrpHdr/MsgId").value)
+    return ReceivedPayment(transaction, str(scheme.value), parts.money("IntrBkSttlmAmt"), accepted_us, message_id)
 
 
 def read_question(message: Message) -> Question:
@@ -87,6 +92,34 @@ def read_reply(message: Message) -> Reply:
     return Reply(transaction, accepted=False, reason=reason, original=original)
 
 
+def read_recall(message: Message) -> Recall:
+    """Return the recall in a camt.056."""
+    parts = _Parts(message, "Undrlyg/TxInf")
+    responder = str(parts.of_message(f"Assgnmt/Assgne/Agt/{_BIC}").value)
+    transaction = Transaction(parts.text(_DEBTORS_AGENT), parts.text("OrgnlTxId"), responder)
+    return Recall(transaction, parts.text("CxlId"), parts.money("OrgnlIntrBkSttlmAmt"))
+
+
+def read_return(message: Message) -> RecallAnswer:
+    """Return the transfer back in a pacs.004."""
+    parts = _Parts(message, "TxInf")
+    responder = str(parts.of_message(_SENDER).value)
+    transaction = Transaction(parts.text(_DEBTORS_AGENT), parts.text("OrgnlTxId"), responder)
+    returned = Return(parts.text("RtrId"), parts.money("RtrdIntrBkSttlmAmt"))
+    return RecallAnswer(transaction, parts.text("RtrRsnInf/Rsn/Cd"), returned)
+
+
+def read_recall_refusal(message: Message) -> RecallAnswer:
+    """Return why a payment is not sent back, as a camt.029 says."""
+    parts = _Parts(message, "CxlDtls/TxInfAndSts")
+    responder = str(parts.of_message(f"Assgnmt/Assgnr/Agt/{_BIC}").value)
+    transaction = Transaction(parts.text(_DEBTORS_AGENT), parts.text("OrgnlTxId"), responder)
+    status = parts.of_transaction("TxCxlSts")
+    if status.value != RECALL_REFUSED:
+        raise UnusableMessageError(status.path, "status", f"{status.value} is no refusal, and a return is a pacs.004")
+    return RecallAnswer(transaction, parts.text("CxlStsRsnInf/Rsn/Cd"), None)
+
+
 class _Parts:
     """The texts of a message about one payment, by the names of the elements around them."""
 
@@ -109,6 +142,14 @@ class _Parts:
 
     def text(self, names: str) -> str:
         return str(self.of_transaction(names).value)
+
+    def money(self, names: str) -> Money:
+        amount = self.of_transaction(names)
+        try:
+            money: Money = MONEY.decode(amount.value)
+        except ValueError as failure:
+            raise UnusableMessageError(amount.path, "value", str(failure)) from None
+        return money
 
     def optional(self, names: str) -> str:
         return _the_first(self._transaction, names)

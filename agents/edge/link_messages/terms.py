@@ -11,6 +11,9 @@ ACCEPTED: Final = "ACCP"
 SETTLED: Final = "ACSC"
 """What the clearing says of a payment that was posted."""
 REJECTED: Final = "RJCT"
+RECALL_REFUSED: Final = "RJCR"
+FOLLOWING_A_RECALL: Final = "FOCR"
+"""Why a payment is returned."""
 ACCEPTANCES: Final = frozenset({ACCEPTED, SETTLED, "ACWP"})
 """What counts as an acceptance; a foreign clearing that is asked says that the payment is settled."""
 CYCLE: Final = "cycle "
@@ -67,6 +70,30 @@ class Confirmation(NamedTuple):
     reason: str
     cycle: str
     """As the clearing names it; empty when it was not posted."""
+
+
+class Recall(NamedTuple):
+    """A sender's wish to have a payment back, as its receiver has it from the message."""
+
+    transaction: Transaction
+    recall_id: str
+    amount: Money
+
+
+class RecallAnswer(NamedTuple):
+    """What the receiver of a payment says to a recall of it."""
+
+    transaction: Transaction
+    reason: str
+    """ISO 20022's code: why not, or FOCR."""
+    returned: Return | None
+
+
+class Return(NamedTuple):
+    """The transfer back."""
+
+    return_id: str
+    amount: Money
 
 
 class UnusableMessageError(ValueError):

@@ -12,14 +12,25 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
-from agents.edge.link_messages.terms import ACCEPTED, CYCLE, NEVER_RECEIVED, REJECTED, SETTLED, Question, Reply
-from schemas.events import CreditTransfer, PaymentConfirmed, PaymentForwarded
+from agents.edge.link_messages.terms import (
+    ACCEPTED,
+    CYCLE,
+    NEVER_RECEIVED,
+    RECALL_REFUSED,
+    REJECTED,
+    SETTLED,
+    Question,
+    RecallAnswer,
+    Reply,
+)
+from schemas.events import CreditTransfer, PaymentConfirmed, PaymentForwarded, RecallRequested
 from schemas.iso20022.bindings import moment_text
 from schemas.iso20022.conversion import Converted, give_events
 from schemas.iso20022.external_codes import STATUS_REASONS
-from schemas.iso20022.message_name import PACS_002, PACS_008, PACS_028
-from schemas.iso20022.walk import Content
+from schemas.iso20022.message_name import CAMT_029, CAMT_056, PACS_002, PACS_004, PACS_008, PACS_028
+from schemas.iso20022.walk import Amount, Content
 from schemas.iso20022.writing import write_message
+from schemas.money import Money
 
 NOT_PROVIDED: Final = "NOTPROVIDED"
 _ID_BYTES: Final = 15
@@ -92,6 +103,62 @@ def write_reply(reply: Reply, created_us: int) -> bytes:
     group: Content = {"OrgnlMsgId": reply.original, "OrgnlMsgNmId": answered.family}
     parts: Content = {"GrpHdr": header, "OrgnlGrpInfAndSts": [group], "TxInfAndSts": [report]}
     return write_message(PACS_002, {"FIToFIPmtStsRpt": parts})
+
+
+def write_recall(recall: RecallRequested, created_us: int) -> bytes:
+    """Return the camt.056 that asks the receiver of a payment to send it back."""
+    recalled: Content = {
+        "CxlId": recall.recall_id,
+        "OrgnlEndToEndId": recall.end_to_end_id,
+        **_report(recall.instructing_agent, recall.transaction_id),
+        "OrgnlUETR": recall.uetr,
+        "OrgnlIntrBkSttlmAmt": _amount(recall.amount),
+        "CxlRsnInf": [{"Orgtr": {"Nm": NOT_PROVIDED}, "Rsn": {"Cd": recall.reason}}],
+    }
+    said = message_id("recall", recall.instructing_agent, recall.recall_id)
+    assignment = _assignment(said, recall.instructing_agent, recall.recipient, created_us)
+    return write_message(CAMT_056, {"FIToFIPmtCxlReq": {"Assgnmt": assignment, "Undrlyg": [{"TxInf": [recalled]}]}})
+
+
+def write_recall_answer(answer: RecallAnswer, created_us: int) -> bytes:
+    """Return the pacs.004 with which a participant sends a payment back, or the camt.029 in which it says why not."""
+    agent, transaction_id, responder = answer.transaction
+    original = _report(agent, transaction_id)
+    said = message_id("recalled", *answer.transaction)
+    if answer.returned is None:
+        refused: Content = {
+            **original,
+            "TxCxlSts": RECALL_REFUSED,
+            "CxlStsRsnInf": [{"Orgtr": {"Nm": NOT_PROVIDED}, "Rsn": {"Cd": answer.reason}}],
+        }
+        parts: Content = {
+            "Assgnmt": _assignment(said, responder, agent, created_us),
+            "Sts": {"Conf": RECALL_REFUSED},
+            "CxlDtls": [{"TxInfAndSts": [refused]}],
+        }
+        return write_message(CAMT_029, {"RsltnOfInvstgtn": parts})
+    returned: Content = {
+        **original,
+        "RtrId": answer.returned.return_id,
+        "RtrdIntrBkSttlmAmt": _amount(answer.returned.amount),
+        "IntrBkSttlmDt": moment_text(created_us)[:_DATE_LENGTH],
+        "ChrgBr": "SLEV",
+        "RtrRsnInf": [{"Rsn": {"Cd": answer.reason}}],
+    }
+    header = _header(said, created_us)
+    header |= {"NbOfTxs": "1", "SttlmInf": {"SttlmMtd": "CLRG"}, "InstgAgt": _agent(responder)}
+    return write_message(PACS_004, {"PmtRtr": {"GrpHdr": header, "TxInf": [returned]}})
+
+
+def _assignment(identifier: str, assigner: str, assignee: str, created_us: int) -> Content:
+    created = _header(identifier, created_us)["CreDtTm"]
+    agents: Content = {"Assgnr": {"Agt": _agent(assigner)}, "Assgne": {"Agt": _agent(assignee)}}
+    return {"Id": identifier, **agents, "CreDtTm": created}
+
+
+def _amount(money: Money) -> Amount:
+    number, _, currency = str(money).partition(" ")
+    return Amount(number, currency)
 
 
 def _of_event(transfer: CreditTransfer, scheme: str) -> Content:

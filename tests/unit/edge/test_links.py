@@ -12,15 +12,15 @@ import pytest
 
 from agents.edge.errors import EdgeError
 from agents.edge.link_messages.reading import read_payment
-from agents.edge.link_messages.terms import ReceivedPayment, Reply, Transaction
-from agents.edge.link_messages.writing import write_payment, write_reply
+from agents.edge.link_messages.terms import Recall, RecallAnswer, ReceivedPayment, Reply, Return, Transaction
+from agents.edge.link_messages.writing import write_payment, write_recall_answer, write_reply
 from agents.edge.messages.sequence import GeneratedMessage, message_at
-from agents.edge.participant_answers import Plan, plan_answer
+from agents.edge.participant_answers import Plan, plan_answer, plan_recall
 from agents.edge.participant_links import ParticipantLinks
 from agents.edge.participant_queries import ConfirmedFlow, ParticipantQueries
 from agents.edge.participants import SimulatedParticipants
 from agents.edge.wire.port import Refusal
-from agents.streams import CLEARING, OUTBOUND
+from agents.streams import CLEARING, OUTBOUND, OUTCOMES, PAYMENTS
 from pipeline.kernel.agent import Output
 from pipeline.kernel.system_events import SourceEnded
 from schemas.events import (
@@ -29,12 +29,17 @@ from schemas.events import (
     ParticipantAnswered,
     PaymentConfirmed,
     PaymentForwarded,
+    PaymentSubmitted,
+    RecallAnswered,
+    RecallRequested,
     StatusRequested,
 )
 from schemas.iso20022.conversion import OrderIdentity, take_events
 from schemas.iso20022.message_name import PACS_008, MessageName
 from schemas.iso20022.messages import Message, read_messages
 from schemas.iso20022.walk import Content
+from schemas.money import Money
+from schemas.schemes.sct_inst import RECALL_REFUSALS
 from tests.builders import BANK_A, BANK_B, a_transfer, eur
 from tests.memory_wire import MemoryWire, let_posts_arrive
 from tests.unit.edge.upstream import Upstream, a_memory_log, events_of, put_raw, records_of
@@ -70,6 +75,23 @@ def _kind(plan: Plan) -> str:
     if plan.answer_us is None:
         return "never" if plan.asked_after_us is None else "when-asked"
     return "late" if plan.answer_us > DEADLINE_US else "promptly"
+
+
+def recalled(payment: PaymentForwarded, recall_id: str = "rcl_1", reason: str = "DUPL") -> RecallRequested:
+    transfer = payment.transfer
+    names = (transfer.payment_id, transfer.transaction_id, transfer.end_to_end_id, transfer.uetr, BANK_A)
+    return RecallRequested(recall_id, BANK_B, *names, transfer.amount, SOME_DAY_US, reason, SOME_DAY_US)
+
+
+def numbered_for_recall(*, returned: bool) -> PaymentForwarded:
+    """Return a payment that its receiver sends back, or does not."""
+    for number in range(1, 5_000):
+        payment = forwarded(number)
+        recall = Recall(received(payment).transaction, "rcl_1", payment.transfer.amount)
+        answer, _ = plan_recall(SEED, recall, is_known=True)
+        if (answer.returned is not None) is returned:
+            return payment
+    raise ValueError(returned)
 
 
 def question(payment: PaymentForwarded) -> StatusRequested:
@@ -173,13 +195,10 @@ class World:
 
 
 class VaultOfRemainders:
-    """A ``VaultReader`` that has remainders by payment id."""
+    """Has remainders by payment id."""
 
     def __init__(self, kept: Mapping[str, Content]) -> None:
         self._kept = kept
-
-    def numbers(self, tokens: Sequence[str]) -> list[str]:
-        raise NotImplementedError
 
     def remainders(self, ids: Sequence[str]) -> list[Content | None]:
         return [self._kept.get(each) for each in ids]
@@ -608,3 +627,110 @@ def without_header(message: Message) -> Content:
 def a_message(name: MessageName) -> GeneratedMessage:
     messages = (message_at(3, index, SOME_DAY_US, 0) for index in count())
     return next(message for message in messages if (message.type, message.scheme) == (str(name), "sct-inst"))
+
+
+def returned(world: World) -> list[CreditTransfer]:
+    """Return the payments back that the links have put."""
+    return [event.transfer for event in events_of(world.log, PAYMENTS) if isinstance(event, PaymentSubmitted)]
+
+
+def recall_answers(world: World) -> list[RecallAnswered]:
+    return [event for event in events_of(world.log, OUTCOMES) if isinstance(event, RecallAnswered)]
+
+
+def test_a_payment_that_is_sent_back_is_a_payment_the_other_way(world: World) -> None:
+    payment = numbered_for_recall(returned=True)
+    world.send(payment, recalled(payment))
+
+    world.run(3)
+
+    (back,) = returned(world)
+    transfer = payment.transfer
+    assert (back.debtor, back.creditor, back.amount) == (transfer.creditor, transfer.debtor, transfer.amount)
+    (answer,) = recall_answers(world)
+    assert (answer.payment_id, answer.answered_by, answer.reason) == (transfer.payment_id, BANK_B, "FOCR")
+    assert answer.return_payment_id == back.payment_id
+
+
+def test_a_recall_that_is_refused_moves_nothing_and_says_why(world: World) -> None:
+    payment = numbered_for_recall(returned=False)
+    world.send(payment, recalled(payment))
+
+    world.run(3)
+
+    (answer,) = recall_answers(world)
+    assert (answer.returned, answer.return_payment_id) == (False, "")
+    assert answer.reason in RECALL_REFUSALS
+    assert returned(world) == []
+
+
+def test_a_payment_is_recalled_once_whatever_is_repeated(world: World) -> None:
+    payment = numbered_for_recall(returned=True)
+    outputs = world.send(payment, recalled(payment), recalled(payment, "rcl_2", "FRAD"))
+    world.turn()
+
+    world.restart_links()
+    world.clearing.again(*outputs)
+    world.run(3)
+
+    assert sum(b"<CxlId>rcl_1" in message for message in set(world.wire.posted)) == 1
+    assert not any(b"rcl_2" in message for message in world.wire.posted)
+    assert len(set(returned(world))) == len(set(recall_answers(world))) == 1
+
+
+def test_links_killed_with_an_answer_to_a_recall_put_the_same_records(world: World) -> None:
+    payment = numbered_for_recall(returned=True)
+    world.send(payment, recalled(payment))
+    while not returned(world):
+        world.turn(0.1)
+
+    world.restart_links()  # before the next commit could mark the answer as put
+    world.run(1)
+
+    assert list(Counter(records_of(world.log, PAYMENTS)).values()) == [2]
+    assert list(Counter(records_of(world.log, OUTCOMES)).values()) == [2]
+
+
+def test_links_and_banks_that_die_between_a_recall_and_its_answer_bring_it_about_once(world: World) -> None:
+    payment = numbered_for_recall(returned=True)
+    world.send(payment)
+    world.turn()
+    world.kill_banks()
+    world.send(recalled(payment))
+    world.run(1)
+    world.restart_links()
+    world.start_banks()
+    world.run(1)
+    world.restart_banks()
+
+    world.run(3)
+
+    assert len(set(returned(world))) == 1
+
+
+def test_nothing_comes_back_that_was_not_recalled(world: World) -> None:
+    payment = forwarded(1)
+    world.send(payment)
+    world.turn()
+
+    (refusal,) = world.posted_to_links(a_return_of(payment))
+
+    assert (refusal.rule, refusal.message) == ("recall", "answers no recall")
+    assert returned(world) == []
+
+
+def test_no_more_comes_back_than_was_paid(world: World) -> None:
+    payment = numbered("never")
+    world.send(payment, recalled(payment))
+    world.turn()
+
+    (refusal,) = world.posted_to_links(a_return_of(payment, eur("10.01")))
+
+    assert refusal.message == "returns another amount than was paid"
+    assert returned(world) == []
+
+
+def a_return_of(payment: PaymentForwarded, amount: Money | None = None) -> Message:
+    back = Return("RT1", amount or payment.transfer.amount)
+    answer = RecallAnswer(received(payment).transaction, "FOCR", back)
+    return read_messages(write_recall_answer(answer, SOME_DAY_US))[0]

@@ -1,0 +1,77 @@
+"""Clients submit through a gateway that is killed again and again: each of their payments is carried out once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from agents.edge.simulated_clients import ANSWERS
+from agents.edge.workload.http_orders import number_of
+from agents.edge.workload.sequence import Workload
+from demo.run import Plan
+from tests.e2e.audit import Audit, audit
+from tests.e2e.runs import DemoUnderTest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+KILLS = 12
+SECONDS_BETWEEN_KILLS = (0.3, 1.0)
+ACCEPTED = 202
+VAULT = "vault.sqlite"
+
+
+def test_each_key_is_one_payment_however_often_the_gateway_is_killed(tmp_path: Path) -> None:
+    demo = DemoUnderTest(Plan(tmp_path, 15.0, 100.0, shards=2, seed=5, gateway=True))
+
+    report = demo.run(kill_the_gateway(demo, Random(5)))
+
+    assert report.restarts == {"gateway": KILLS}
+    assert (report.accounted, report.conserved, report.replay_equal) == (True, True, True)
+    assert report.clients is not None
+    assert report.clients["contradictions"] == 0
+    assert_accepted_is_what_the_log_holds(tmp_path, audit(demo.plan.log_folder))
+    assert_no_number_outside_the_vault(demo.plan)
+
+
+async def kill_the_gateway(demo: DemoUnderTest, draws: Random) -> None:
+    """Kill the gateway while clients submit, and let it live long enough to be started again."""
+    gateway, clients = demo.fleet.member("gateway"), demo.fleet.member("clients")
+    await demo.until(lambda: clients.process is not None)
+    while gateway.restarts < KILLS and not clients.done:
+        await asyncio.sleep(draws.uniform(*SECONDS_BETWEEN_KILLS))
+        restarts = gateway.restarts
+        gateway.kill()
+        await demo.until(lambda restarts=restarts: gateway.restarts > restarts)  # type: ignore[misc]
+
+
+def assert_accepted_is_what_the_log_holds(folder: Path, found: Audit) -> None:
+    """Assert that a key has one payment id, and that exactly the accepted payments are in the log and ended once."""
+    answers = [json.loads(line) for line in (folder / "clients" / ANSWERS).read_text("utf-8").splitlines()]
+    accepted = {answer["key"]: answer["payment_id"] for answer in answers if answer["status"] == ACCEPTED}
+    assert len(accepted) > 1_000
+    assert all(answer["payment_id"] == accepted.get(answer["key"], "") for answer in answers)
+    assert len(set(accepted.values())) == len(accepted)
+    assert found.submitted.keys() == set(accepted.values())
+    assert found.parked == []
+    assert found.settled_twice() == []
+    assert found.not_ended_once() == {}
+
+
+def assert_no_number_outside_the_vault(plan: Plan) -> None:
+    """Assert that no file of the run but the vault holds any account number that was in a request."""
+    submissions = map(Workload(plan.seed).at, range(plan.count))
+    numbers = {number_of(party).encode() for each in submissions for party in (each.order.debtor, each.order.creditor)}
+    assert any(number in file.read_bytes() for file in plan.folder.rglob(f"{VAULT}*") for number in numbers)
+    for file in _files(plan.folder):
+        content = file.read_bytes()
+        held = [number for number in numbers if number in content]
+        assert held == [], f"{file} holds account numbers"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(VAULT))
