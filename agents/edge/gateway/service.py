@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from agents.edge.gateway import json_orders, xml_orders
@@ -23,7 +23,14 @@ from agents.edge.gateway.intake import Intake
 from agents.edge.gateway.orders import ClaimIdentity, Order
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.rates import Rates
-from agents.edge.gateway.recalls import PAYMENT, RecallSubmission, check_recall, transfer_of
+from agents.edge.gateway.recalls import (
+    PAYMENT,
+    RecallSubmission,
+    check_recall,
+    recall_id_of,
+    recall_standing,
+    transfer_of,
+)
 from agents.edge.gateway.statuses import PaymentStatuses
 from agents.edge.gateway.submissions import PaymentSubmission
 from agents.edge.gateway.verification import Verifications
@@ -94,7 +101,12 @@ class Gateway:
     async def payment(self, client: Client, payment_id: str) -> PaymentDocument:
         """Return how a payment of the client's tenant stands."""
         claim = await self.claim(client, payment_id)
-        return _payment(claim, await self.statuses.of(payment_id), await self._verification_of(claim))
+        told = _payment(claim, await self.statuses.of(payment_id), await self._verification_of(claim))
+        recall = await self._standing(recall_id_of(payment_id))
+        if recall is None:
+            return told
+        answer = await self.statuses.recall_answer(payment_id)
+        return replace(told, recall=recall_standing(recall.claim, answer))
 
     async def verify(self, client: Client, body: bytes) -> VerificationResultDocument:
         """Return what the payee's bank says of a name."""
