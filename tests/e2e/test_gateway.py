@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,6 +18,7 @@ from agents.edge.simulated_clients import ANSWERS
 from agents.edge.workload.http_orders import number_of
 from agents.edge.workload.population import participants
 from agents.edge.workload.sequence import Workload
+from bench.gateway import measure
 from demo.fleet import Member
 from demo.run import Plan
 from schemas.events import Party
@@ -63,6 +65,12 @@ def test_a_recalled_payment_comes_back_or_its_bank_says_why_not(tmp_path: Path) 
     returned = [recall["return_payment_id"] for recall in told if recall["status"] == "returned"]
     assert found.never_submitted(returned) == []
     assert found.settled_twice() == []
+
+
+def test_a_gateway_by_itself_is_measured_and_reconciled_with_its_log(tmp_path: Path) -> None:
+    figures = measure(tmp_path, Namespace(tps=100.0, count=200))
+
+    assert (figures["reconciled"], figures["put_again"]) == (True, 0)
 
 
 async def recall_payments(demo: DemoUnderTest, told: list[dict[str, Any]]) -> None:
