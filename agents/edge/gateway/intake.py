@@ -27,7 +27,7 @@ from agents.edge.gateway.orders import is_of_resend
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.vault.port import OtherRemainderError, Vault
-from agents.streams import PAYMENTS
+from agents.streams import OUTBOUND, PAYMENTS
 from pipeline.kernel.agent import Output
 from pipeline.kernel.envelope import decode
 from pipeline.observe import metric_defs as defs
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PRODUCER: Final = b"gateway"
+STREAMS: Final = (PAYMENTS, OUTBOUND)
 STREAM_OF_KIND: Final = {kind: stream for stream, kinds in KINDS_OF_STREAM.items() for kind in kinds}
 _MICROSECONDS: Final = 1_000_000
 _CONFLICT: Final = "something else was said first under this identity; it stays, and this was not taken"
@@ -102,7 +103,9 @@ class Intake:
         return since_us is not None and self.clock.now_us() - since_us > limit_us
 
     async def start(self) -> None:
-        """Append what a crash left claimed."""
+        """Append what a crash left claimed; ``LogError`` if the log has not the streams to append to."""
+        for stream in STREAMS:
+            await self.log.shards(stream)
         stores = self.stores
         await stores.ask(stores.claims.require_fact, "log", await self.log.incarnation_of(PAYMENTS))
         epoch = await stores.ask(stores.claims.epoch, self.clock.now_us())

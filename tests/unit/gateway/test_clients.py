@@ -222,3 +222,12 @@ def test_a_gateway_that_would_be_open_does_not_start(
     assert result.exit_code == 3
     assert said in result.stderr + capfd.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_gateway_on_a_log_without_streams_does_not_start(tmp_path: Path, capfd: Any) -> None:
+    where = ("--log", f"local:{tmp_path / 'log'}", "--data", str(tmp_path / "data"))
+
+    result = CliRunner().invoke(app, ("gateway", *where, "--open", "--listen", "127.0.0.1:0"))
+
+    assert result.exit_code == 3
+    assert "there is no stream 'payments'" in result.stderr + capfd.readouterr().err
