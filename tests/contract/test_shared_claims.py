@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from agents.edge.errors import EdgeError
 from agents.edge.gateway.claims import Claim
 from agents.edge.gateway.dynamo_claims import DynamoClaims
 from agents.edge.gateway.problems import Problem
+from agents.edge.gateway.process import GatewayPlan, open_claims
 from tests.aws_under_test import client
 from tests.unit.gateway.orders_under_test import CARL, GatewayUnderTest, a_submission
 
@@ -44,3 +47,16 @@ def test_a_key_is_claimed_once_whichever_gateway_is_asked(gateways: list[Gateway
     assert (len(accepted), sum(isinstance(each, Problem) for each in told)) == (4, 2)
     transfers = asyncio.run(gateways[0].submitted())
     assert len(set(transfers)) == 1
+
+
+def test_a_gateway_is_told_its_table_by_name(tmp_path: Path, aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    plan = GatewayPlan("kinesis:eu-west-1", tmp_path, "127.0.0.1", 0, None, None, None, f"dynamodb:{uuid4()}", None)
+
+    first, second = open_claims(plan), open_claims(plan)
+
+    assert (first.epoch(1), second.epoch(2)) == (1, 1)
+    with pytest.raises(EdgeError, match="names no claims"):
+        open_claims(replace(plan, claims="dynamo:table"))

@@ -136,7 +136,7 @@ def _stores(plan: GatewayPlan) -> Iterator[Stores]:
     thread = ThreadPoolExecutor(1, thread_name_prefix="stores")
     key = make_key(plan.data / "vault.key") if plan.vault_key is None else read_key(plan.vault_key)
     vault = thread.submit(LocalVault, plan.data, key).result()
-    claims = thread.submit(_open_claims, plan).result()
+    claims = thread.submit(open_claims, plan).result()
     try:
         yield Stores(vault, claims, thread)
     finally:
@@ -145,7 +145,8 @@ def _stores(plan: GatewayPlan) -> Iterator[Stores]:
         thread.shutdown()
 
 
-def _open_claims(plan: GatewayPlan) -> ClaimStore:
+def open_claims(plan: GatewayPlan) -> ClaimStore:
+    """Return the store that the plan names; ``EdgeError`` if it names none."""
     if plan.claims is None:
         return SqliteClaims(plan.data)
     from agents.edge.gateway.dynamo_claims import DynamoClaims  # noqa: PLC0415 - boto3 takes half a second to import
