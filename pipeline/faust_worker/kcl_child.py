@@ -54,8 +54,6 @@ class ChildProcess:
     stage: str
     folder: Path
     """Of its supervisor, for what all children tell."""
-    supervisor: int
-    """Its process id."""
     metrics: Metrics
     settings: Settings
 
@@ -70,7 +68,7 @@ class ChildProcess:
         child = Child(self.stage, make, pipe, stop, self.settings.kcl.shard_restarts_max)
         interpreter.prepare()
         serving = asyncio.ensure_future(child.run())
-        telling = [asyncio.ensure_future(self._tell(child, stop))]
+        telling = [asyncio.ensure_future(self._tell(child))]
         if self.settings.observe.port:
             telling.append(asyncio.ensure_future(self._tell_metrics()))
         try:
@@ -85,15 +83,12 @@ class ChildProcess:
             shard_status.remove(self.folder, os.getpid())
             child_metrics.remove(self.folder, os.getpid())
 
-    async def _tell(self, child: Child, stop: asyncio.Event) -> None:
-        """Write the status file every second; end the process when its supervisor is gone."""
+    async def _tell(self, child: Child) -> None:
+        """Write the status file every second."""
         while True:
             status = child.status()
             if status is not None:
                 shard_status.write(self.folder, status)
-            if not shard_status.is_running(self.supervisor) and not stop.is_set():
-                _log.error("the supervisor of the KCL daemon is gone; stopping", extra=about(pid=self.supervisor))
-                stop.set()
             await asyncio.sleep(STATUS_SECONDS)
 
     async def _tell_metrics(self) -> None:

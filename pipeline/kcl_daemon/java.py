@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipeline
+from pipeline.kcl_daemon.class_archive import ARCHIVE, MAIN_CLASS, QUIET
 from pipeline.kcl_daemon.errors import DaemonSetupError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from pipeline.settings import KclSettings
 
-MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
 _NEEDED = "amazon-kinesis-client-multilang-*.jar"
 
 
@@ -35,6 +35,7 @@ def command(settings: KclSettings, properties: Path, logback: Path) -> Sequence[
         java,
         f"-Xmx{settings.heap_mib}m",
         "-XX:+ExitOnOutOfMemoryError",  # a daemon without memory hangs its shards; one that ends is started anew
+        *_archive(jars),
         "-cp",
         f"{jars}/*",
         MAIN_CLASS,
@@ -43,6 +44,11 @@ def command(settings: KclSettings, properties: Path, logback: Path) -> Sequence[
         "-l",
         str(logback),
     )
+
+
+def _archive(jars: Path) -> Sequence[str]:
+    archive = jars / ARCHIVE
+    return (f"-XX:SharedArchiveFile={archive}", *QUIET) if archive.exists() else ()
 
 
 def _jars(settings: KclSettings) -> Path | None:

@@ -3,9 +3,6 @@
 The daemon's children cannot be asked: they have no port, and their lines belong to the daemon.  So each writes a file
 into the folder of its supervisor, which shows all of them on one page.  A file is replaced as a whole and removed in
 the end; of a child that was killed it stays, so a file counts only while its process is there.
-
-The same second tells the child whether its supervisor is there.  Without one nobody would end the Java process or
-notice what becomes of it, so the child ends, and the daemon with it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -229,16 +229,17 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill everything at once, as if the machine had gone."""
-        daemons = daemons_of(self.process.pid)
+        groups = _groups_of(self.process.pid)
         self.process.kill()
-        for pid in daemons:
-            os.killpg(pid, signal.SIGKILL)
+        for group in groups:
+            with suppress(ProcessLookupError):  # it has seen the worker's end
+                os.killpg(group, signal.SIGKILL)
         self.process.wait()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Stop everything where it is, as a machine does that swaps or migrates; then let it go on."""
-        groups = [self.process.pid, *daemons_of(self.process.pid)]
+        groups = [self.process.pid, *_groups_of(self.process.pid)]
         for pid in groups:
             os.killpg(pid, signal.SIGSTOP)
         try:
@@ -269,6 +270,11 @@ class WorkerProcess:
 
 def daemons_of(supervisor: int) -> list[int]:
     """Return the process ids of a supervisor's daemons."""
+    return [pid for pid in _groups_of(supervisor) if b"MultiLangDaemon" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _groups_of(supervisor: int) -> list[int]:
+    """Return the process ids of a supervisor's daemons and fork server, each of which leads a group of its own."""
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     return [int(pid) for pid in children]
 
