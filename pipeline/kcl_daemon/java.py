@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipeline
+from pipeline import tool_cache
 from pipeline.kcl_daemon.class_archive import ARCHIVE, MAIN_CLASS, QUIET
 from pipeline.kcl_daemon.errors import DaemonSetupError
 
@@ -61,7 +62,9 @@ def _folders(settings: KclSettings) -> Iterator[Path]:
     if settings.jars:
         yield Path(settings.jars).resolve()
         return
-    yield Path(str(pipeline.__file__)).resolve().parents[1] / ".cache" / "kcl" / "jars"
+    lock = Path(str(pipeline.__file__)).resolve().parents[1] / "requirements-kcl.lock"
+    if lock.exists():  # a checkout, and not a package that was installed
+        yield tool_cache.folder("kcl", lock) / "jars"
     installed = importlib.util.find_spec("amazon_kclpy")
     if installed is not None and installed.origin is not None:
         yield Path(installed.origin).parent / "jars"

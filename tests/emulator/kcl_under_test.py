@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import tool_cache
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import hash_key
 from pipeline.kernel.meta import read_meta
@@ -39,7 +40,7 @@ from tests.emulator import kinesis_local
 from tests.emulator.kinesis_under_test import HURRIED
 from tests.toy_stage import SAID_KIND, SOURCE, Said, SaidCodec, create_streams, read_downstream, toy_stage
 
-JARS = kinesis_local.REPOSITORY / ".cache" / "kcl" / "jars"
+JARS = tool_cache.folder("kcl", kinesis_local.REPOSITORY / "requirements-kcl.lock") / "jars"
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 """The shards of a stream that was made with two."""
 START_SECONDS_MAX = 60.0
