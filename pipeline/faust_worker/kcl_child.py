@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.faust_worker import interpreter
+from pipeline.faust_worker.errors import LastSnapshotError
 from pipeline.faust_worker.process import end_after, run_to_exit_code, run_until, stopped_by_signals
 from pipeline.kcl_daemon import child_metrics, shard_status
 from pipeline.kcl_daemon.shard_status import ShardStatus
@@ -77,6 +78,9 @@ class ChildProcess:
                 if task.done():
                     task.result()
             await serving
+        except LastSnapshotError:
+            shard_status.note_unsaved(self.folder, os.getpid())
+            raise
         finally:
             for task in (serving, *telling):
                 task.cancel()

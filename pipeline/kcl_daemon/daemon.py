@@ -91,6 +91,7 @@ class Daemon:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            close_fds=False,  # what we inherited, so that whoever looks for what we started finds all of it
             preexec_fn=stop_with_parent,
             limit=LINE_BYTES_MAX,
         )

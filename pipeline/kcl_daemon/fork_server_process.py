@@ -37,7 +37,9 @@ async def kept_running(command: Sequence[str], backoff: Backoff, end_seconds_max
 
 async def _keep(command: Sequence[str], backoff: Backoff, end_seconds_max: float, over: asyncio.Event) -> None:
     while not over.is_set():
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, start_new_session=True, close_fds=False
+        )
         ended = asyncio.ensure_future(process.wait())
         told = asyncio.ensure_future(over.wait())
         await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".json"
+UNSAVED_SUFFIX = ".unsaved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,16 @@ def replace(path: Path, content: bytes) -> None:
 def remove(folder: Path, pid: int) -> None:
     """Remove the child's file, if there is one."""
     (folder / f"{pid}{SUFFIX}").unlink(missing_ok=True)
+
+
+def note_unsaved(folder: Path, pid: int) -> None:
+    """Note that the child ended without its shard's last snapshot."""
+    (folder / f"{pid}{UNSAVED_SUFFIX}").touch()
+
+
+def unsaved(folder: Path) -> set[str]:
+    """Return the notes of all children that have ended so."""
+    return {path.name for path in folder.glob(f"*{UNSAVED_SUFFIX}")}
 
 
 def read_all(folder: Path) -> Sequence[ShardStatus]:

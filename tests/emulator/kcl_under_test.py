@@ -28,6 +28,7 @@ from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import hash_key
 from pipeline.kernel.meta import read_meta
 from pipeline.kernel.position import Position
+from pipeline.parent_death import stop_with_parent
 from pipeline.ports import Entry, Landed, Log, Manifest
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
@@ -38,6 +39,7 @@ from pipeline.stream_logs.kinesis import KinesisLog
 from pipeline.system_clock import SystemClock
 from tests.emulator import kinesis_local
 from tests.emulator.kinesis_under_test import HURRIED
+from tests.emulator.left_behind import processes_in
 from tests.toy_stage import SAID_KIND, SOURCE, Said, SaidCodec, create_streams, read_downstream, toy_stage
 
 JARS = tool_cache.folder("kcl", kinesis_local.REPOSITORY / "requirements-kcl.lock") / "jars"
@@ -105,6 +107,18 @@ class KclUnderTest:
             yield worker
         finally:
             worker.end()
+
+    @contextmanager
+    def without_snapshots(self) -> Iterator[None]:
+        """Let nobody publish snapshots, or find them, meanwhile."""
+        place, aside = self.folder / "snapshots", self.folder / "snapshots aside"
+        place.rename(aside)
+        place.touch()
+        try:
+            yield
+        finally:
+            place.unlink()
+            aside.rename(place)
 
     async def say(self, words: int, keys: int, in_a_record: int) -> None:
         """Put ``words`` user records under ``keys`` keys, so many in a record."""
@@ -199,6 +213,7 @@ class WorkerProcess:
             stdout=self._said,
             stderr=self._said,
             start_new_session=True,
+            preexec_fn=stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
         )
 
     def health(self) -> dict[str, Any]:
@@ -236,6 +251,15 @@ class WorkerProcess:
             with suppress(ProcessLookupError):  # it has seen the worker's end
                 os.killpg(group, signal.SIGKILL)
         self.process.wait()
+
+    async def kill_supervisor(self) -> None:
+        """Kill the one process that the others are started by; return when none of them is left."""
+        self.process.kill()
+        self.process.wait()
+        until = time.monotonic() + STOP_SECONDS_MAX
+        while left := set(processes_in(self._folder)) - {os.getpid()}:
+            assert time.monotonic() < until, f"left behind: {left}"
+            await asyncio.sleep(0.1)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
