@@ -30,13 +30,15 @@ demo-kinesis: $(INSTALLED) emulators kcl  ## the same on emulators of Kinesis, D
 stack: $(INSTALLED) emulators kcl  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
 	.venv/bin/payments stack
 
-test: interpreted lint  ## lint, then every test that needs nothing but Python, on the source itself
-	.venv/bin/pytest
+test: interpreted lint $(if $(HAS_NODE),emulators $(if $(HAS_JAVA),kcl))  ## lint, then the tests, on the source itself; without Node.js or Java not those that need it
+	@test -n "$(HAS_NODE)" || echo "make: NOT RUN, since Node.js with npm is not on the PATH: the tests on an emulator of Kinesis" >&2
+	@test -n "$(HAS_JAVA)" || echo "make: NOT RUN, since Java is not on the PATH: the tests under KCL's daemon" >&2
+	.venv/bin/pytest -m "$(if $(HAS_NODE),$(if $(HAS_JAVA),not stack,not kcl),not emulator)"
 
 test-kinesis: $(INSTALLED) emulators  ## the tests on an emulator of Kinesis; needs Node.js with npm
 	.venv/bin/pytest -m "emulator and not kcl"
 
-test-kcl: $(INSTALLED) emulators kcl  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
+test-kcl: $(INSTALLED) emulators kcl  ## the tests under KCL's daemon, and of the whole stack, which `make test` leaves out; needs Java and Node.js
 	.venv/bin/pytest -m kcl
 
 lint: $(INSTALLED)  ## style, types, and which way imports point

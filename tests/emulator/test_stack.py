@@ -17,7 +17,7 @@ from demo.stack import needed
 from tests.emulator.kcl_under_test import skip_unless_installed
 from tests.emulator.left_behind import processes_in
 
-pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.stack, pytest.mark.e2e, pytest.mark.slow]
 
 PAYMENTS = Path(sys.executable).with_name("payments")
 SECONDS_MAX = 540
