@@ -30,6 +30,7 @@ from demo.folder import hold, require_options
 from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies, RecentRate
 from demo.observer import DECISION, SETTLED, Observer
+from demo.participants import Ends
 from demo.report import CyclePosition, Report
 from demo.site import EmbeddedSite, Site
 from pipeline.ports import Clock, Log, Manifest
@@ -140,7 +141,7 @@ class Demo:
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
         self.ports = {name: free_port() for name in WORKERS}
         """Where each worker shows its health."""
-        self.fleet = Fleet(_members(plan, self._site, self.ports))
+        self.fleet = Fleet(_members(plan, self._site, self.ports, Ends.in_folder(plan.folder)))
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
@@ -392,14 +393,21 @@ class Demo:
         return (self._clock.now_us() - self._started_us) / 1_000_000
 
 
-def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
+def _members(plan: Plan, site: Site, ports: Mapping[str, int], ends: Ends) -> list[Member]:
     """Return the processes: those that read first, and none that writes to a worker before that worker."""
     folder = plan.folder
 
-    def member(name: str, *arguments: str, log: str = site.log_name, ends_by_itself: bool = False) -> Member:
-        where = ("--log", log, "--data", str(folder / name))
+    def process(name: str, *arguments: str) -> Member:
         log_file = folder / "processes" / f"{name}.log"
-        return Member(name, (*arguments, *where), log_file, ends_by_itself, environment=site.environment)
+        return Member(name, (*arguments, "--data", str(folder / name)), log_file, environment=site.environment)
+
+    def member(name: str, *arguments: str, log: str = site.log_name) -> Member:
+        return process(name, *arguments, "--log", log)
+
+    def ending_by_itself(name: str, *arguments: str) -> Member:
+        ending = member(name, *arguments)
+        ending.ends_by_itself = True
+        return ending
 
     def worker(name: str) -> Member:
         stages = chain.from_iterable(("--stage", stage.name) for stage in WORKERS[name])
@@ -418,19 +426,20 @@ def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
         worker("settle"),
         worker("authorise"),
         member("rtgs", "agents.edge.rtgs"),
-        member("links", "agents.edge.links", *seed),
+        process("participants", "agents.cli", "participants", *seed, *ends.participants_options),
+        member("links", "agents.edge.links", *ends.links_options, "--vault", str(folder / "gateway")),
     ]
     generator = ("agents.edge.generator", *seed, *pace, *cycles)
     if not plan.gateway:
-        return [*pipeline, member("generator", *generator, *count, ends_by_itself=True)]
+        return [*pipeline, ending_by_itself("generator", *generator, *count)]
     address = f"127.0.0.1:{free_port()}"
     shown = ("--tables", site.projector_tables or f"sqlite:{folder / 'projector'}")
     clients = ("agents.edge.simulated_clients", "--gateway", f"http://{address}", *seed, *pace, *count)
     return [
         *pipeline,
         member("gateway", "agents.cli", "gateway", "--open", "--listen", address, *shown),
-        member("generator", *generator, "--count", "0", ends_by_itself=True),
-        member("clients", *clients, ends_by_itself=True),
+        ending_by_itself("generator", *generator, "--count", "0"),
+        ending_by_itself("clients", *clients),
     ]
 
 

@@ -50,6 +50,7 @@ KINDS_OF_STREAM: Final[dict[str, dict[int, type]]] = {
         309: events.PaymentConflicted,
         310: events.PaymentUnknown,
         311: events.CycleNetted,
+        312: events.RecallAnswered,
     },
     "control": {
         320: events.ParticipantListed,

@@ -7,7 +7,7 @@ participant that settles.
     payments   PaymentSubmitted, AccountCredited, PayeeRiskChanged           key: the account's token
     clearing   PaymentAuthorised, ParticipantAnswered, SettlementCredited    key: the settlement account
     outbound   PaymentForwarded, PaymentConfirmed, StatusRequested, RecallRequested  key: the participant's BIC
-    outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, CycleNetted
+    outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, RecallAnswered, CycleNetted
     control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, BehaviourOrdered:
                told to all shards from there
 """
@@ -338,6 +338,22 @@ class PaymentUnknown:
     """The BIC of the creditor's agent."""
     since_us: int
     """When its deadline passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallAnswered:
+    """What the receiving participant said to a recall, from the participant links."""
+
+    payment_id: str
+    recall_id: str
+    answered_by: str
+    """The participant's BIC."""
+    returned: bool
+    reason: str
+    """ISO 20022's code: why it was returned, or why not."""
+    return_payment_id: str
+    """Of the payment that brings the money back; empty if it was not returned."""
+    answered_us: int
 
 
 @dataclass(frozen=True, slots=True)

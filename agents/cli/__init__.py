@@ -21,6 +21,7 @@ from agents.cli.demo import demo
 from agents.cli.failures import Commands
 from agents.cli.gateway import gateway
 from agents.cli.generate import generate
+from agents.cli.participants import participants
 from agents.cli.simulate import simulate
 from agents.cli.stack import stack
 from agents.cli.status import status
@@ -39,6 +40,7 @@ app.command()(chaos)
 app.command()(demo)
 app.command()(gateway)
 app.command()(generate)
+app.command()(participants)
 app.command()(simulate)
 app.command()(stack)
 app.command()(status)

@@ -105,6 +105,13 @@ def _parked(event: Parked, heading: Heading, changes: Changes) -> None:
     changes.notices.append(NoticeRow(NoticeKind.PARKED, heading, "", where, event.reason, submission=ends_a_payment))
 
 
+def _recalled(event: events.RecallAnswered, heading: Heading, changes: Changes) -> None:
+    notice = NoticeRow(
+        NoticeKind.RECALLED, heading, event.payment_id, event.return_payment_id, event.reason, submission=False
+    )
+    changes.notices.append(notice)
+
+
 def _netted(event: events.CycleNetted, _heading: Heading, changes: Changes) -> None:
     changes.positions += [(event.cycle, event.first, p.account, p.currency, p.net_minor) for p in event.positions]
 
@@ -121,6 +128,7 @@ _PROJECTIONS: Final[dict[type, Callable[[Any, Heading, Changes], None]]] = {
     events.PaymentUnknown: _unknown,
     events.PaymentRepeated: _repeated,
     events.PaymentConflicted: _conflicted,
+    events.RecallAnswered: _recalled,
     events.CycleNetted: _netted,
     Parked: _parked,
     SourceEnded: _nothing,

@@ -132,6 +132,14 @@ class ProjectorQueries:
         )
         return [Net(*row) for row in rows]
 
+    def recalls(self, payment_id: str) -> list[tuple[str, str]]:
+        """Return (reason, payment back) of every answer to a recall of a payment; the latter is empty for a no."""
+        rows = self._connection.execute(
+            "SELECT reason, of FROM notices WHERE kind = ? AND payment_id = ? ORDER BY arrival_us",
+            (NoticeKind.RECALLED, payment_id),
+        )
+        return rows.fetchall()
+
     def expected_nets(self) -> list[Net]:
         """Return the net positions that the settled payments add up to: a second way to :meth:`nets`."""
         rows = self._connection.execute(

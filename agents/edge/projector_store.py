@@ -73,6 +73,8 @@ class NoticeKind(StrEnum):
     REPEATED = "repeated"
     CONFLICT = "conflict"
     PARKED = "parked"
+    RECALLED = "recalled"
+    """A recall of it was answered: ``of`` is the payment that brings the money back, if one does."""
 
 
 class Heading(NamedTuple):

@@ -76,6 +76,7 @@ EXAMPLES: Final[tuple[object, ...]] = (
     events.PaymentRepeated("pay_2", of="pay_1"),
     events.PaymentConflicted("pay_3", of="pay_1"),
     events.PaymentUnknown("pay_1", EURO, "BRAVFRPPXXX", since_us=ACCEPTED_US + 9_000_000),
+    events.RecallAnswered("pay_1", "rcl_1", "BRAVFRPPXXX", True, "FOCR", "rtn_1", ACCEPTED_US + 86_400_000_000),
     events.CycleNetted(
         cycle=17,
         first=bytes(16),

@@ -34,6 +34,7 @@ from schemas.events import (
     PaymentSettled,
     PaymentSubmitted,
     PaymentUnknown,
+    RecallAnswered,
 )
 from tests.builders import BANK_A, BANK_B, a_participant, a_transfer, eur
 from tests.unit.edge.upstream import Upstream, a_memory_log, now, put_raw
@@ -319,3 +320,11 @@ def test_the_tables_can_be_read_while_the_projector_has_them_but_not_written(wor
     assert world.counts().settled == 1
     with pytest.raises(EdgeError, match="another process"):
         Projector(world.log, SqliteTables(world.folder))
+
+
+def test_what_was_said_to_a_recall_is_noticed_and_ends_no_submission(world: World) -> None:
+    world.tell(settled(), RecallAnswered(ID, "rcl_1", BANK_B, True, "FOCR", "rtn_1", ACCEPTED_US))
+
+    assert world.queries().recalls(ID) == [("FOCR", "rtn_1")]
+    assert world.queries().counts().settled == 1
+    assert world.queries().contradictions() == []
