@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PREFIX = "PAYMENTS_"
 CONFIG_VARIABLE = "PAYMENTS_CONFIG"
+XSD_VARIABLE = "PAYMENTS_XSD_DIR"
+"""Where ISO's schemas are: ``payments validate`` asks them too.  No process has to do with it."""
 
 _STRICT_SECTION = ConfigDict(extra="forbid")
 _Count = Annotated[int, Field(ge=1)]
@@ -187,7 +189,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings in ``environment`` and in the file that it names; raise ``SettingsError``."""
     values = _from_file(environment.get(CONFIG_VARIABLE))
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in {CONFIG_VARIABLE, XSD_VARIABLE}:
             continue
         if variable not in _VARIABLES:
             raise SettingsError(f"{variable} is no setting{_meant(variable, _VARIABLES)}")

@@ -10,7 +10,7 @@ misspelt.  And some queues carry a message as text inside an element, which is r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -42,6 +42,8 @@ class Message:
     content: Content
     """Of the ``Document``; whole if there are no faults."""
     faults: tuple[Fault, ...]
+    element: etree._Element | None = field(default=None, compare=False, repr=False)
+    """What was walked over, for who wants a second opinion; None where nothing was."""
 
 
 def read_messages(data: bytes) -> tuple[Message, ...]:
@@ -92,7 +94,7 @@ def _read(document: etree._Element, header: MessageName | None) -> Message:
     faults = reading.faults
     if header is not None and header != name:
         faults = (*faults, Fault(path, "header", f"is {name}, and its AppHdr says {header}"))
-    return Message(name, path, has_document=True, content=reading.content, faults=faults)
+    return Message(name, path, has_document=True, content=reading.content, faults=faults, element=document)
 
 
 def _cannot_read(name: MessageName | None, namespace: str) -> str | None:
@@ -131,5 +133,6 @@ def _bare(element: etree._Element, local_name: str) -> Message | None:
         if table is not None and inner is not None and inner.name == local_name and isinstance(inner.kind, Structure):
             reading = walk(element, table, inner.kind)
             content: Content = {local_name: reading.content}
-            return Message(name, path_of(element), has_document=False, content=content, faults=reading.faults)
+            path, faults = path_of(element), reading.faults
+            return Message(name, path, has_document=False, content=content, faults=faults, element=element)
     return None
