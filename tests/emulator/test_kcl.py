@@ -75,3 +75,5 @@ async def _resharded(kcl: KclUnderTest) -> None:
         await kcl.counted(30)
         assert await worker.stop() == 0
     assert await kcl.replayed_equal() == 5
+    for shard in await kcl.log.shards(DESTINATION):
+        assert (await kcl.log.read(DESTINATION, shard.shard_id, 0, 1)).records, f"nothing was put into {shard}"
