@@ -82,8 +82,8 @@ class RecallSubmission(NamedTuple):
 
 
 def recall_id_of(payment_id: str) -> str:
-    """Return the id of the one recall that a payment may have."""
-    return f"{RECALL}{payment_id.removeprefix(PAYMENT)}"
+    """Return the id of the one recall that a payment may have; it goes out as CxlId, of at most 35 characters."""
+    return f"{RECALL}{payment_id.removeprefix(PAYMENT)[:30]}"
 
 
 def recall_standing(recall: Claim, answer: tuple[str, str] | None) -> RecallStandingDocument:
