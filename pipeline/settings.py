@@ -111,9 +111,9 @@ class KclSettings:
     """Enhanced fan-out delivers within 70 ms and is paid for by the consumer; kinesis-local only knows polling."""
     fetch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 300
     """Of Kinesis's records, taken to the child at once."""
-    failover_ms: Annotated[int, Field(ge=2_000)] = 3_000
-    """Without a sign of life until others take a worker's shards, at the earliest; they notice it within twice as long.
-    Each shard writes to DynamoDB six times in it."""
+    failover_ms: Annotated[int, Field(ge=3_000)] = 3_000
+    """Without a sign of life until others take a worker's shards, more or less: two thirds to four thirds of it.  A
+    daemon that stands still for a third of it loses its leases.  Each shard writes to DynamoDB ten times in it."""
     shards_max: _Count = 8
     """Of one stage in this worker.  A child that dies takes all of them down for some seconds."""
     shard_restarts_max: Annotated[int, Field(ge=0)] = 3

@@ -40,6 +40,9 @@ class PaymentReader(Protocol):
     def payment(self, payment_id: str) -> Mapping[str, object] | None:
         """Return how a payment stands - status, reason, detail, minor, currency, cycle, times - or None."""
 
+    def recalls(self, payment_id: str) -> list[tuple[str, str]]:
+        """Return (reason, payment back) of every answer to a recall of a payment; the latter is empty for a no."""
+
     def close(self) -> None:
         """Release what is held."""
 

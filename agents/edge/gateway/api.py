@@ -141,6 +141,7 @@ def make_app(gateway: Gateway, settings: GatewaySettings) -> FastAPI:
     app.add_exception_handler(Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_http_exception)
     app.add_exception_handler(RequestValidationError, _tell_validation)
+    app.add_exception_handler(Exception, _tell_failure)
     app.add_middleware(_Counted, metrics=gateway.metrics)
     return app
 
@@ -161,7 +162,7 @@ def _admitted(request: Request) -> Client:
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
-    """Return the body, of which no more than ``bytes_max`` is ever held."""
+    """Return the body, of which no more than ``bytes_max`` is ever held; FastAPI's own limit answers in plain text."""
     too_large = Problem(Kind.TOO_LARGE, f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
@@ -203,6 +204,11 @@ async def _tell_validation(request: Request, failure: Exception) -> Response:
     fault = failure.errors()[0]
     detail = f"{fault['loc'][-1]}: {fault['msg']}"
     return await _tell_problem(request, Problem(Kind.BAD_REQUEST, detail))
+
+
+async def _tell_failure(request: Request, _failure: Exception) -> Response:
+    """Tell nothing of a failure; the server logs it."""
+    return await _tell_problem(request, Problem(Kind.FAILED, "send the request again; it is then the same one"))
 
 
 class _Counted:

@@ -149,6 +149,20 @@ class RecallAcceptedDocument:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class RecallStandingDocument:
+    """How the recall of a payment stands."""
+
+    recall_id: str
+    status: Literal["requested", "returned", "refused"]
+    requested_at: str
+    reason: str | None = None
+    """ISO 20022's code: why it was returned, or why not."""
+    return_payment_id: str | None = None
+    """Of the payment that brings the money back."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class PaymentDocument:
     """How a payment stands."""
 
@@ -167,6 +181,7 @@ class PaymentDocument:
     """Of its settlement; -1 for a transfer inside one bank."""
     payee_verification: VerificationResultDocument | None = None
     """The one that the order named."""
+    recall: RecallStandingDocument | None = None
 
 
 @with_config(_STRICT)

@@ -8,9 +8,9 @@ What comes while a batch is under way is the next batch, so a sync of a disk is 
 A crash behind the vault's part leaves a remainder that nobody asks for; behind the claims, records that the next start
 appends, and the client's retry too, whichever is first: the same bytes, which the authorise stage knows for a repeat.
 
-Nobody is left in doubt.  What is refused as busy was not claimed, and will not be: there are too many before it, or it
-was in no batch for too long, or the batch in hand takes too long.  What is in a batch is answered when the log has it,
-however long that takes; a client that does not wait asks again, and is answered the same.
+Nobody is left in doubt.  What is refused as busy was not looked at: there are too many before it, or it was in no batch
+for too long, or the batch in hand takes too long.  What is in a batch is answered when the log has it, however long
+that takes; so is a retry of it, which a client sends who does not wait.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ _CONFLICT: Final = "something else was said first under this identity; it stays,
 class _Waiting:
     submission: Submission
     answer: asyncio.Future[Claim]
-    in_batch: bool = False
+    may_be_claimed: bool
+    """Then it is answered when the log has it, however long that takes."""
 
 
 class Stores(NamedTuple):
@@ -82,6 +83,8 @@ class Intake:
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _batch_since_us: int | None = None
+    _in_hand: frozenset[str] = frozenset()
+    """The ids of the batch in hand."""
     _appended: set[str] = field(default_factory=set)
     """Which the log has, and the claims are not told yet."""
     _closing: bool = False
@@ -112,13 +115,14 @@ class Intake:
 
     async def submit(self, submission: Submission) -> Claim:
         """Return the claim that stands once the log has its record; raise ``Problem`` if it is busy or a conflict."""
-        if self._closing or len(self._waiting) >= self.settings.waiting_max or self.is_slow:
+        in_hand = submission.claim_id in self._in_hand
+        if not in_hand and (self._closing or len(self._waiting) >= self.settings.waiting_max or self.is_slow):
             raise self._busy()
-        waiting = _Waiting(submission, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(submission, asyncio.get_running_loop().create_future(), may_be_claimed=in_hand)
         self._waiting.append(waiting)
         self._arrived.set()
         await asyncio.wait((waiting.answer,), timeout=self.settings.waiting_seconds_max)
-        if not waiting.answer.done() and not waiting.in_batch:
+        if not waiting.answer.done() and not waiting.may_be_claimed:
             self._waiting.remove(waiting)
             raise self._busy()
         return await waiting.answer
@@ -142,8 +146,9 @@ class Intake:
 
     async def _take_in(self, batch: Sequence[_Waiting]) -> None:
         self._batch_since_us = self.clock.now_us()
+        self._in_hand = frozenset(waiting.submission.claim_id for waiting in batch)
         for waiting in batch:
-            waiting.in_batch = True
+            waiting.may_be_claimed = True
         appended = frozenset(self._appended)
         standing = await self.stores.ask(self._claim, [waiting.submission for waiting in batch], appended)
         self._appended -= appended
@@ -162,6 +167,7 @@ class Intake:
                 waiting.answer.set_result(stands.claim)
         self.metrics.histogram(defs.GATEWAY_BATCH).observe(len(batch))
         self._batch_since_us = None
+        self._in_hand = frozenset()
 
     def _claim(self, batch: Sequence[Submission], appended: frozenset[str]) -> list[Standing | None]:
         """Return the claim that stands for each submission, None where that is another one's; in the thread."""
@@ -207,7 +213,7 @@ class Intake:
     def _busy(self) -> Problem:
         return Problem(
             Kind.BUSY,
-            "the payment was not taken: too many wait, or the log is slow; send it again with the same Idempotency-Key",
+            "the request was not looked at: too many wait, or the log is slow; send it again, as the same one",
             retry_after_seconds=self.settings.retry_after_seconds,
         )
 

@@ -35,7 +35,7 @@ _SECURITY_SCHEMES: Final = {
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "Seconds to wait at least.", "schema": {"type": "integer", "minimum": 1}}
 }
-_EVERYWHERE: Final = (Kind.UNAUTHENTICATED, Kind.TOO_MANY_REQUESTS)
+_EVERYWHERE: Final = (Kind.UNAUTHENTICATED, Kind.TOO_MANY_REQUESTS, Kind.FAILED)
 
 
 def content_of(document: type, media_type: str = "application/json") -> dict[str, Any]:

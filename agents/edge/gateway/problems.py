@@ -1,7 +1,7 @@
 """What is said to a client whose request is refused: RFC 9457's problem details.
 
-A refusal is never ambiguous: what is refused was not claimed, and will not be paid.  No problem repeats an account
-number, or any value of more than six characters.
+A refusal is never ambiguous: a request that is refused causes nothing.  Only of one that failed (500) it is not known;
+sent again, it is the same.  No problem repeats an account number, or any value of more than six characters.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Kind(Enum):
     UNSUPPORTED_TYPE = ("unsupported-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of a type not read here")
     INVALID = ("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The payment breaks a rule")
     TOO_MANY_REQUESTS = ("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "The client's rate is above its limit")
+    FAILED = ("failed", HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed")
     BUSY = ("busy", HTTPStatus.SERVICE_UNAVAILABLE, "The gateway takes no more at the moment")
 
     def __init__(self, slug: str, status: HTTPStatus, title: str) -> None:

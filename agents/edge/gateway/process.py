@@ -119,6 +119,8 @@ async def _serve(gateway: Gateway, plan: GatewayPlan, settings: Settings, listen
     logger.info("listening on %s://%s:%d", "https" if plan.tls else "http", host, port)
     try:
         await asyncio.wait((taking_in, looking, serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():
+            await looking
         gateway.intake.close()
         await taking_in
         server.stop()

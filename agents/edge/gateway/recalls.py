@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from agents.edge.gateway.claims import Claim
+from agents.edge.gateway.documents import RecallStandingDocument
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.recall_windows import is_too_late, last_day
 from agents.edge.projector_store import Status
@@ -22,6 +23,7 @@ from agents.scheme_choice import first_scheme
 from agents.streams import OUTBOUND
 from pipeline.kernel.envelope import decode
 from schemas.events import CreditTransfer, PaymentSubmitted, RecallRequested
+from schemas.iso20022.bindings import moment_text
 
 if TYPE_CHECKING:
     from agents.edge.producer import EdgeProducer
@@ -41,7 +43,7 @@ class RecallSubmission(NamedTuple):
 
     @property
     def claim_id(self) -> str:
-        return f"{RECALL}{self.payment.claim_id.removeprefix(PAYMENT)}"
+        return recall_id_of(self.payment.claim_id)
 
     @property
     def accounts(self) -> Sequence[Account]:
@@ -77,6 +79,21 @@ class RecallSubmission(NamedTuple):
             verification_id="",
             record=output.record,
         )
+
+
+def recall_id_of(payment_id: str) -> str:
+    """Return the id of the one recall that a payment may have; it goes out as CxlId, of at most 35 characters."""
+    return f"{RECALL}{payment_id.removeprefix(PAYMENT)[:30]}"
+
+
+def recall_standing(recall: Claim, answer: tuple[str, str] | None) -> RecallStandingDocument:
+    """Return how a claimed recall stands, given what the creditor's bank answered."""
+    requested_at = moment_text(recall.received_us)
+    if answer is None:
+        return RecallStandingDocument(recall.claim_id, "requested", requested_at)
+    reason, return_payment_id = answer
+    status: Literal["returned", "refused"] = "returned" if return_payment_id else "refused"
+    return RecallStandingDocument(recall.claim_id, status, requested_at, reason, return_payment_id or None)
 
 
 def transfer_of(payment: Claim) -> CreditTransfer:

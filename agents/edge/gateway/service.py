@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from agents.edge.gateway import json_orders, xml_orders
 from agents.edge.gateway.claims import Claim, Standing
@@ -23,7 +23,14 @@ from agents.edge.gateway.intake import Intake
 from agents.edge.gateway.orders import ClaimIdentity, Order
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.rates import Rates
-from agents.edge.gateway.recalls import PAYMENT, RecallSubmission, check_recall, transfer_of
+from agents.edge.gateway.recalls import (
+    PAYMENT,
+    RecallSubmission,
+    check_recall,
+    recall_id_of,
+    recall_standing,
+    transfer_of,
+)
 from agents.edge.gateway.statuses import PaymentStatuses
 from agents.edge.gateway.submissions import PaymentSubmission
 from agents.edge.gateway.verification import Verifications
@@ -39,6 +46,7 @@ JSON: Final = "application/json"
 XML: Final = "application/xml"
 _MICROSECONDS: Final = 1_000_000
 _BEARER: Final = "bearer "
+Shape = TypeVar("Shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +101,20 @@ class Gateway:
     async def payment(self, client: Client, payment_id: str) -> PaymentDocument:
         """Return how a payment of the client's tenant stands."""
         claim = await self.claim(client, payment_id)
-        return _payment(claim, await self.statuses.of(payment_id), await self._verification_of(claim))
+        told = _payment(claim, await self.statuses.of(payment_id), await self._verification_of(claim))
+        recall = await self._standing(recall_id_of(payment_id))
+        if recall is None:
+            return told
+        answer = await self.statuses.recall_answer(payment_id)
+        return replace(told, recall=recall_standing(recall.claim, answer))
 
     async def verify(self, client: Client, body: bytes) -> VerificationResultDocument:
         """Return what the payee's bank says of a name."""
-        try:
-            asked = edge.read(body, VerificationDocument)
-        except InvalidEventError as failure:
-            raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
-        return await self.verifications.verify(client, asked)
+        return await self.verifications.verify(client, _document(body, VerificationDocument))
 
     async def recall(self, client: Client, payment_id: str, body: bytes) -> RecallAcceptedDocument:
         """Return the answer to a recall: that the log has it."""
-        try:
-            asked = edge.read(body, RecallDocument)
-        except InvalidEventError as failure:
-            raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
+        asked = _document(body, RecallDocument)
         payment = await self.claim(client, payment_id)
         now_us = self.clock.now_us()
         recall = RecallSubmission(payment, asked.reason, client.name, now_us)
@@ -141,6 +147,13 @@ class Gateway:
         if not claim.verification_id:
             return None
         return await self.verifications.find(claim.tenant, claim.verification_id)
+
+
+def _document(body: bytes, shape: type[Shape]) -> Shape:
+    try:
+        return edge.read(body, shape)
+    except InvalidEventError as failure:
+        raise Problem(Kind.INVALID, str(failure.faults[0]), faults=failure.faults) from None
 
 
 def _read(identity: ClaimIdentity, wanted: Wanted, body: bytes, received_us: int) -> Order:

@@ -39,6 +39,14 @@ class PaymentStatuses:
         (standing,) = await self._look([payment_id])
         return standing
 
+    async def recall_answer(self, payment_id: str) -> tuple[str, str] | None:
+        """Return what was answered to a payment's recall: the reason, and the payment back, empty for a no."""
+        if self._tables is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._read_recall, self._tables, payment_id
+        )
+
     async def outcome(self, payment_id: str, seconds: float) -> Standing | None:
         """Return how a payment stands as soon as that is known, None if it is not within ``seconds``."""
         waiting: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
@@ -76,12 +84,22 @@ class PaymentStatuses:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, self._tables, payment_ids)
 
     def _read(self, tables: str, payment_ids: Sequence[str]) -> list[Standing | None]:
+        reader = self._opened(tables)
+        return [None if reader is None else reader.payment(payment_id) for payment_id in payment_ids]
+
+    def _read_recall(self, tables: str, payment_id: str) -> tuple[str, str] | None:
+        reader = self._opened(tables)
+        answers = [] if reader is None else reader.recalls(payment_id)
+        return answers[0] if answers else None
+
+    def _opened(self, tables: str) -> PaymentReader | None:
+        """Return the reader, None as long as there are no tables; in the thread."""
         if self._reader is None:
             try:
                 self._reader = open_reader(tables, self._region)
             except NoTablesError:
-                return [None] * len(payment_ids)
-        return [self._reader.payment(payment_id) for payment_id in payment_ids]
+                return None
+        return self._reader
 
     def _close(self) -> None:
         if self._reader is not None:

@@ -17,9 +17,10 @@ from prometheus_client.exposition import generate_latest
 from agents.edge.gateway.clients import Client
 from agents.edge.gateway.process import OPEN_CLIENT
 from agents.edge.gateway.verification import Answer
-from agents.edge.projector_store import Changes, Heading, PaymentRow, SqliteTables, Status
+from agents.edge.projector_store import Changes, Heading, NoticeKind, NoticeRow, PaymentRow, SqliteTables, Status
 from agents.edge.workload.http_orders import name_of
 from agents.streams import OUTBOUND
+from pipeline.observe.logging import JsonLines
 from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import RecallRequested
 from tests.unit.edge.upstream import events_of
@@ -268,6 +269,30 @@ def test_what_is_not_here_is_a_problem_too(gateway: GatewayUnderTest, method: st
     served(gateway, story)
 
 
+class BrokenDirectory:
+    """Has a fault of its own, whose words hold what it was asked."""
+
+    responder = "broken"
+
+    async def ask(self, agent: str, number: str, name: str) -> Answer:
+        raise RuntimeError(f"no branch for {number}")
+
+
+def test_a_failure_of_ours_is_a_problem_that_tells_nothing_more(
+    gateway: GatewayUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(client: HttpClient) -> None:
+        asked = {"name": "Anna", "agent": PARTICIPANT, "account": {"iban": BERT}}
+        told = await client.post("/payee-verifications", asked)
+        assert (told.status, told.document["title"]) == (500, "The gateway failed")
+        assert BERT not in told.body.decode()
+
+    served(gateway, story, directory=BrokenDirectory())
+    (failure,) = [record for record in caplog.records if record.exc_info]
+    assert BERT not in JsonLines().format(failure)
+    assert "RuntimeError" in JsonLines().format(failure)
+
+
 def test_the_description_is_openapi(gateway: GatewayUnderTest) -> None:
     async def story(client: HttpClient) -> None:
         validate(client.described)
@@ -358,13 +383,38 @@ def test_a_settled_payment_is_recalled_once(gateway: GatewayUnderTest, tmp_path:
 
         assert (early.status, "accepted" in early.document["detail"]) == (409, True)
         assert (first.status, again.body, other.status) == (202, first.body, 409)
-        assert first.document["recall_id"] == payment_id.replace("pay_", "rcl_")
+        assert first.document["recall_id"] == payment_id.replace("pay_", "rcl_")[:34]
         assert (await client.ask("GET", f"/payments/{first.document['recall_id']}")).status == 404
 
     served(gateway, story, tables=tmp_path / "projector")
     (recall,) = events_of(log, OUTBOUND)
     assert isinstance(recall, RecallRequested)
     assert (recall.recipient, recall.instructing_agent, recall.reason) == ("COBADEFF", "DEUTDEFF", "DUPL")
+
+
+@pytest.mark.parametrize(("back", "status"), [("pay_back", "returned"), ("", "refused")], ids=["pacs.004", "camt.029"])
+def test_what_was_answered_to_a_recall_is_told_with_its_payment(
+    gateway: GatewayUnderTest, tmp_path: Path, back: str, status: str
+) -> None:
+    tables = SqliteTables(tmp_path / "projector")
+
+    async def story(client: HttpClient) -> None:
+        path = (await client.pay()).headers["Location"]
+        payment_id = path.rpartition("/")[2]
+        _settle(tables, payment_id)
+        assert "recall" not in (await client.ask("GET", path)).document
+        requested = (await client.post(f"{path}/recall", {"reason": "FRAD"})).document
+        before = (await client.ask("GET", path)).document["recall"]
+        heading = Heading(b"links", b"1", 1_800_000_000_000_000)
+        answered = NoticeRow(NoticeKind.RECALLED, heading, payment_id, back, "FOCR", submission=False)
+        with tables.batch(Changes(notices=[answered])):
+            pass
+        after = (await client.ask("GET", path)).document["recall"]
+
+        assert (before["recall_id"], before["status"]) == (requested["recall_id"], "requested")
+        assert (after["status"], after["reason"], after.get("return_payment_id", "")) == (status, "FOCR", back)
+
+    served(gateway, story, tables=tmp_path / "projector")
 
 
 @pytest.mark.parametrize(
