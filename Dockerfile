@@ -11,7 +11,11 @@ FROM python:3.11-slim AS payments
 RUN apt-get update && apt-get install --yes --no-install-recommends make openjdk-17-jre-headless && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/payments
 COPY Makefile requirements-kcl.lock requirements-kcl.sha256 ./
-RUN make kcl && mkdir /opt/kcl && mv .cache/kcl/jars /opt/kcl/jars
+COPY demo/stack/package-lock.json demo/stack/
+COPY pipeline/__init__.py pipeline/
+COPY pipeline/kcl_daemon/__init__.py pipeline/kcl_daemon/class_archive.py pipeline/kcl_daemon/
+ENV XDG_CACHE_HOME=/opt/cache
+RUN make kcl
 COPY . .
 RUN make .venv/.installed && useradd --create-home payments && mkdir /data && chown payments /data
 ENV PATH=/opt/payments/.venv/bin:$PATH

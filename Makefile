@@ -7,8 +7,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 # Changes only when everything in requirements.lock is installed, and the project itself.
 INSTALLED := .venv/.installed
-# Likewise for the emulators, if Node.js is here: without it their tests are skipped, and say so.
-EMULATORS := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo .cache/emulators/.installed)
+# Tools that are no Python packages are made once for all checkouts of a machine, in a folder named by the digest of the
+# file that names their parts with their hashes; pipeline/tool_cache.py finds them there.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/payments-on-streams
+digest = $(shell sha256sum $(1) | cut -c1-12)
+EMULATORS := $(CACHE)/emulators-$(call digest,demo/stack/package-lock.json)
+KCL := $(CACHE)/kcl-$(call digest,requirements-kcl.lock)
+# What of their programs is here, and so which tests can run.
+HAS_NODE := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo yes)
+HAS_JAVA := $(shell command -v java >/dev/null && echo yes)
 # npm brings certificates of its own and trusts no other: let it trust besides whom this machine trusts.
 CA_BUNDLE := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 NPM := NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(CA_BUNDLE)}" npm
@@ -17,19 +24,24 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
 	.venv/bin/payments demo
 
-demo-kinesis: $(INSTALLED) emulators .cache/kcl/.installed  ## the same on emulators of Kinesis, DynamoDB and S3, under KCL; needs Java and Node.js
+demo-kinesis: $(INSTALLED) emulators kcl  ## the same on emulators of Kinesis, DynamoDB and S3, under KCL; needs Java and Node.js
 	.venv/bin/payments demo --on kinesis --seconds 60 --tps 300 --shards 2
 
-stack: $(INSTALLED) emulators .cache/kcl/.installed  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
+stack: $(INSTALLED) emulators kcl  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
 	.venv/bin/payments stack
 
-test: interpreted lint  ## lint, then every test that needs nothing but Python, on the source itself
-	.venv/bin/pytest
+test: interpreted lint  ## lint, then the tests, on the source itself; without Node.js or Java not those that need it
+	@tests="not emulator"; \
+	if [ -n "$(HAS_NODE)" ] && $(MAKE) --no-print-directory emulators; then tests="not kcl"; \
+		if [ -n "$(HAS_JAVA)" ] && $(MAKE) --no-print-directory kcl; then tests="not stack"; \
+		else echo "make: NOT RUN, since Java or KCL's jars are not here: the tests under KCL's daemon" >&2; fi; \
+	else echo "make: NOT RUN, since Node.js, npm or what it installs is not here: the tests on emulators, and under KCL" >&2; fi; \
+	echo ".venv/bin/pytest -m \"$$tests\""; .venv/bin/pytest -m "$$tests"
 
 test-kinesis: $(INSTALLED) emulators  ## the tests on an emulator of Kinesis; needs Node.js with npm
 	.venv/bin/pytest -m "emulator and not kcl"
 
-test-kcl: $(INSTALLED) emulators .cache/kcl/.installed  ## the tests under KCL's daemon, on emulators; needs Java and Node.js
+test-kcl: $(INSTALLED) emulators kcl  ## the tests under KCL's daemon, and of the whole stack, which `make test` leaves out; needs Java and Node.js
 	.venv/bin/pytest -m kcl
 
 lint: $(INSTALLED)  ## style, types, and which way imports point
@@ -48,27 +60,28 @@ interpreted:  ## back to the source alone
 	rm -rf build *.so
 	find pipeline agents schemas -name '*.so' -delete
 
-emulators: $(EMULATORS)  ## Kinesis and DynamoDB for the tests and the stack, below .cache; needs Node.js and npm
-	@test -n "$(EMULATORS)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
-	@test -e "$(EMULATORS)"
+emulators: $(if $(HAS_NODE),$(EMULATORS)/.installed)  ## Kinesis and DynamoDB for the tests and the stack; needs Node.js and npm
+	@test -n "$(HAS_NODE)" || { echo "make: Node.js with npm is needed, and is not on the PATH." >&2; exit 1; }
 
-kcl: .cache/kcl/.installed  ## KCL's jars, from Maven Central, below .cache; to run its daemon takes Java 17
+kcl: $(KCL)/.installed $(if $(HAS_JAVA),$(KCL)/jars/classes.jsa)  ## KCL's jars, from Maven Central; to run its daemon takes Java 17
 
-clean: interpreted  ## remove what was built, the environment too
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+clean: interpreted  ## remove what was built here, the environment too; not the tools in ~/.cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-.cache/emulators/.installed: demo/stack/package.json demo/stack/package-lock.json
-	mkdir -p $(@D)
-	cp $^ $(@D)
-	$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ || \
-		echo "make: npm could not install the emulators, so their tests will be skipped (with CI=true: fail)." >&2
+$(EMULATORS)/.installed:
+	@echo "make: installing emulators of Kinesis and DynamoDB in $(@D), once for this machine" >&2
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp demo/stack/package.json demo/stack/package-lock.json $(@D)
+	$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
 
 # amazon-kclpy comes as source only, and its setup downloads the jars.  Only they are kept, each of them as it must be.
-.cache/kcl/.installed: requirements-kcl.lock requirements-kcl.sha256
+$(KCL)/.installed:
+	@echo "make: building amazon-kclpy for KCL's jars, in $(@D), once for this machine" >&2
 	rm -rf $(@D) && mkdir -p $(@D)
 	"$(PYTHON)" -m venv $(@D)/build
 	grep -A1 -E '^(setuptools|wheel)==' requirements-kcl.lock > $(@D)/build.lock
@@ -77,8 +90,12 @@ help:  ## this list
 		--no-cache-dir --require-hashes -r requirements-kcl.lock
 	mv $(@D)/build/lib/python*/site-packages/amazon_kclpy/jars $(@D)/jars
 	rm -rf $(@D)/build $(@D)/build.lock $(@D)/jars/__*
-	cd $(@D)/jars && sha256sum --quiet --check ../../../requirements-kcl.sha256
+	cd $(@D)/jars && sha256sum --quiet --check $(CURDIR)/requirements-kcl.sha256
 	touch $@
+
+$(KCL)/jars/classes.jsa: $(KCL)/.installed
+	@echo "make: having Java archive KCL's classes, so that a daemon starts sooner, once for this machine" >&2
+	"$(PYTHON)" -m pipeline.kcl_daemon.class_archive $(@D)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH." >&2; exit 1; }

@@ -3,11 +3,12 @@
 What a supervisor keeps lies below its data folder, beside what a worker keeps there::
 
     kcl/lock                          held by the supervisor: one for each data folder
+    kcl/fork-server                   the socket where a shard's process is asked for
     kcl/status/                       what the children tell of their shards
     kcl/<stage>.properties            of the daemon, made at each start
     kcl/logback.xml
 
-A child is a process of its own, ``python -m agents.kcl_child``.
+A child is a process of its own, forked from ``python -m agents.kcl_fork_server``.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from pipeline.errors import PipelineError
 from pipeline.faust_worker.kcl_child import ChildProcess
 from pipeline.faust_worker.kcl_source import KclSource
 from pipeline.faust_worker.worker import Worker
-from pipeline.kcl_daemon import java, leases, lines, properties
+from pipeline.kcl_daemon import java, launcher, leases, lines, properties
 from pipeline.kcl_daemon.daemon import Daemon
 from pipeline.kcl_daemon.errors import DaemonSetupError
+from pipeline.kcl_daemon.fork_server_process import kept_running
 from pipeline.kcl_daemon.supervisor import COULD_NOT_GO_ON, Supervisor, only_one
 from pipeline.observe.logging import about, configure
 from pipeline.observe.metrics import Metrics
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 _MS_PER_SECOND = 1_000
 RESTART_SECONDS_FIRST = 0.5
 RESTART_SECONDS_LONGEST = 30.0
-"""Between two starts of a daemon that goes on dying."""
+"""Between two starts of a daemon, or of the fork server, that goes on dying."""
 TERM_SECONDS_BEYOND_GRACE = 10.0
 """KCL may take leases anew while it shuts down soon after a reshard, and so uses up its whole grace."""
 _log = logging.getLogger(__name__)
@@ -66,47 +68,40 @@ class ChildPlan:
     stage: str
     data: Path
     statuses: Path
-    supervisor: int
 
-    def words(self, module: str) -> Sequence[str]:
-        """Return the command line of the child that ``module`` is."""
-        return (
-            sys.executable,
-            "-m",
-            module,
-            self.region,
-            self.stage,
-            str(self.data),
-            str(self.statuses),
-            str(self.supervisor),
-        )
+    def words(self, folder: Path) -> Sequence[str]:
+        """Return the command line that starts a child, where the fork server's socket is in ``folder``."""
+        launched = (sys.executable, "-I", "-S", str(launcher.__file__), str(folder))
+        return (*launched, self.region, self.stage, str(self.data), str(self.statuses))
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> ChildPlan:
-        """Return what :meth:`words` wrote behind the module's name."""
-        region, stage, data, statuses, supervisor = arguments
-        return cls(region, stage, Path(data), Path(statuses), int(supervisor))
+        """Return what :meth:`words` wrote behind the launcher's folder."""
+        region, stage, data, statuses = arguments
+        return cls(region, stage, Path(data), Path(statuses))
 
 
 def run_kcl(plan: WorkerPlan, settings: Settings) -> int:
     """Run KCL's daemons for the stages of ``plan`` until a signal; return the process's exit code."""
     check_packages()
-    return supervise(plan, stages_named(plan.stages), "agents.kcl_child", settings)
+    return supervise(plan, stages_named(plan.stages), "agents.kcl_fork_server", settings)
 
 
-def supervise(plan: WorkerPlan, stages: Sequence[Stage], child: str, settings: Settings) -> int:
-    """Run a daemon for each of ``stages``, whose children are the module ``child``; return the exit code."""
+def supervise(plan: WorkerPlan, stages: Sequence[Stage], fork_server: str, settings: Settings) -> int:
+    """Run a daemon for each of ``stages``, whose children the module ``fork_server`` forks; return the exit code."""
     configure(settings.observe.log_level)
     folder = (plan.data / "kcl").resolve()
     try:
         with only_one(folder):
-            return asyncio.run(_supervise(plan, stages, child, settings, folder))
+            return asyncio.run(_supervise(plan, stages, fork_server, settings, folder))
     except PipelineError as error:
         _log.error("%s", error, extra=about(error=type(error).__name__))
         return COULD_NOT_GO_ON
 
 
-async def _supervise(plan: WorkerPlan, stages: Sequence[Stage], child: str, settings: Settings, folder: Path) -> int:
+async def _supervise(
+    plan: WorkerPlan, stages: Sequence[Stage], fork_server: str, settings: Settings, folder: Path
+) -> int:
     clock, metrics = SystemClock(), Metrics()
     statuses = folder / "status"
     shutil.rmtree(statuses, ignore_errors=True)
@@ -117,8 +112,8 @@ async def _supervise(plan: WorkerPlan, stages: Sequence[Stage], child: str, sett
         java.command(settings.kcl, folder / f"{stage.name}.properties", folder / "logback.xml") for stage in stages
     ]
     for stage in stages:
-        child_plan = ChildPlan(region, stage.name, plan.data.resolve(), statuses, os.getpid())
-        await _prepare(stage, child_plan.words(child), folder, settings)
+        child = ChildPlan(region, stage.name, plan.data.resolve(), statuses)
+        await _prepare(stage, child, folder, settings)
     term_seconds_max = settings.kcl.grace_ms / _MS_PER_SECOND + TERM_SECONDS_BEYOND_GRACE
     daemons = [
         Daemon(
@@ -131,12 +126,15 @@ async def _supervise(plan: WorkerPlan, stages: Sequence[Stage], child: str, sett
         )
         for stage, command in zip(stages, commands, strict=True)
     ]
-    return await Supervisor(daemons, statuses, clock, settings, metrics).run()
+    restarts = Backoff(RESTART_SECONDS_FIRST, RESTART_SECONDS_LONGEST)
+    forking = (sys.executable, "-m", fork_server, str(folder))
+    async with kept_running(forking, restarts, settings.worker.shutdown_seconds_max):
+        return await Supervisor(daemons, statuses, clock, settings, metrics).run()
 
 
-async def _prepare(stage: Stage, child: Sequence[str], folder: Path, settings: Settings) -> None:
+async def _prepare(stage: Stage, child: ChildPlan, folder: Path, settings: Settings) -> None:
     """Write the properties of a stage's daemon, and give a new application its leases."""
-    region = child[3]
+    region = child.region
     dynamodb = connect_to("dynamodb", region)
     kinesis = connect_to("kinesis", region)
     application = f"{settings.kcl.application}-{stage.name}"
@@ -145,7 +143,7 @@ async def _prepare(stage: Stage, child: Sequence[str], folder: Path, settings: S
         stream=stage.source_stream,
         region=region,
         worker=f"{socket.gethostname()}-{os.getpid()}-{stage.name}",
-        child=child,
+        child=child.words(folder),
         kinesis_endpoint=kinesis.meta.endpoint_url if is_redirected("kinesis") else None,
         dynamodb_endpoint=dynamodb.meta.endpoint_url if is_redirected("dynamodb") else None,
     )
@@ -188,7 +186,7 @@ def run_shard(plan: ChildPlan, stage: Stage, line: tuple[BinaryIO, BinaryIO], se
             make_source=partial(KclSource, pipe),
         )
 
-    child = ChildProcess(stage.name, plan.statuses, plan.supervisor, metrics, settings)
+    child = ChildProcess(stage.name, plan.statuses, metrics, settings)
     return child.run(make, *line)
 
 

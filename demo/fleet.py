@@ -6,7 +6,6 @@ arguments, because everything it needs to go on is in its folder and in the log.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.errors import RunError
+from pipeline.parent_death import stop_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 STOP_SECONDS_MAX = 20
 RESTARTS_MAX = 200
 """Of all members together; a member that cannot start must not be tried for ever."""
-_PR_SET_PDEATHSIG = 1
 
 
 class MemberFailedError(RunError):
@@ -59,7 +58,7 @@ class Member:
                 env={**self.environment, **self.settings},
                 stdout=log,
                 stderr=log,
-                preexec_fn=_stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
+                preexec_fn=stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
             )
 
     def kill(self) -> None:
@@ -140,9 +139,3 @@ class Fleet:
         """End every process at once; for the way out of a failure."""
         for member in self.members:
             member.kill()
-
-
-def _stop_with_parent() -> None:
-    """Have the kernel send us SIGTERM when the demo dies, so that no process is left behind (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

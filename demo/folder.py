@@ -2,7 +2,7 @@
 
 A demo that is killed leaves processes that stop by themselves, in their own time; one that is started meanwhile would
 meet them at their stores.  So every process of a demo inherits an open lock file: the lock on it ends when the last of
-them has ended, however each came to its end.
+them has ended, however each came to its end.  The run waits for that too, so that it leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from tempfile import mkdtemp
 from demo.errors import RunError
 from pipeline.ports import Clock
 
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 30.0
+"""For the last process of a run: one that KCL's daemon stands above may take all of its grace."""
 LOOK_SECONDS = 0.05
+
+
+class LeftBehindError(RunError):
+    """Something of the run has not ended with it."""
 
 
 class FolderInUseError(RunError):
@@ -43,14 +48,34 @@ def folder_of_run(given: Path | None, command: str, say: Callable[[str], None]) 
 
 @asynccontextmanager
 async def hold(folder: Path, clock: Clock) -> AsyncIterator[int]:
-    """Hold ``folder``, and give the file descriptor that the demo's processes are to inherit."""
-    until_us = clock.now_us() + round(WAIT_SECONDS_MAX * 1_000_000)
+    """Hold ``folder``, and give the file descriptor that the demo's processes are to inherit.
+
+    Returns when the last of them has ended; ``LeftBehindError`` if one does not.
+    """
     with (folder / "lock").open("ab") as file:
-        while not _lock(file.fileno()):
-            if clock.now_us() >= until_us:
-                raise FolderInUseError(f"another demo works in {folder}; let it end, or take another folder")
-            await clock.sleep(LOOK_SECONDS)
-        yield file.fileno()
+        if not await _locked(file.fileno(), clock):
+            raise FolderInUseError(f"another demo works in {folder}; let it end, or take another folder")
+        try:
+            yield file.fileno()
+        finally:
+            file.close()
+            await _until_nobody_holds(folder, clock)
+
+
+async def _until_nobody_holds(folder: Path, clock: Clock) -> None:
+    with (folder / "lock").open("ab") as file:
+        if not await _locked(file.fileno(), clock):
+            raise LeftBehindError(f"a process of the run in {folder} has not ended {WAIT_SECONDS_MAX:.0f} s behind it")
+
+
+async def _locked(file: int, clock: Clock) -> bool:
+    """Lock ``file`` as soon as nobody has it; return False if that takes too long."""
+    until_us = clock.now_us() + round(WAIT_SECONDS_MAX * 1_000_000)
+    while not _lock(file):
+        if clock.now_us() >= until_us:
+            return False
+        await clock.sleep(LOOK_SECONDS)
+    return True
 
 
 def require_options(folder: Path, options: Mapping[str, float]) -> None:

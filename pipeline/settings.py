@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PREFIX = "PAYMENTS_"
 CONFIG_VARIABLE = "PAYMENTS_CONFIG"
+XSD_VARIABLE = "PAYMENTS_XSD_DIR"
+"""Where ISO's schemas are: ``payments validate`` asks them too.  No process has to do with it."""
 
 _STRICT_SECTION = ConfigDict(extra="forbid")
 _Count = Annotated[int, Field(ge=1)]
@@ -109,9 +111,9 @@ class KclSettings:
     """Enhanced fan-out delivers within 70 ms and is paid for by the consumer; kinesis-local only knows polling."""
     fetch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 300
     """Of Kinesis's records, taken to the child at once."""
-    failover_ms: Annotated[int, Field(ge=2_000)] = 3_000
-    """Without a sign of life until others take a worker's shards, at the earliest; they notice it within twice as long.
-    Each shard writes to DynamoDB six times in it."""
+    failover_ms: Annotated[int, Field(ge=3_000)] = 3_000
+    """Without a sign of life until others take a worker's shards, more or less: two thirds to four thirds of it.  A
+    daemon that stands still for a third of it loses its leases.  Each shard writes to DynamoDB ten times in it."""
     shards_max: _Count = 8
     """Of one stage in this worker.  A child that dies takes all of them down for some seconds."""
     shard_restarts_max: Annotated[int, Field(ge=0)] = 3
@@ -187,7 +189,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings in ``environment`` and in the file that it names; raise ``SettingsError``."""
     values = _from_file(environment.get(CONFIG_VARIABLE))
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in {CONFIG_VARIABLE, XSD_VARIABLE}:
             continue
         if variable not in _VARIABLES:
             raise SettingsError(f"{variable} is no setting{_meant(variable, _VARIABLES)}")

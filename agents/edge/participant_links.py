@@ -33,7 +33,7 @@ from agents.edge.link_recalls import AnsweredRecall, Recalls
 from agents.edge.links_store import Answer, LinksStore
 from agents.edge.producer import EdgeProducer, Identity
 from agents.edge.reader import SqlitePlaces, StreamTail
-from agents.edge.wire.courier import Courier, Dispatch, Report
+from agents.edge.wire.courier import Courier, Dispatch, Fate, Report
 from agents.edge.wire.port import OverloadedError, Refusal, Wire
 from agents.streams import CLEARING, OUTBOUND
 from schemas.events import ParticipantAnswered, PaymentForwarded, RecallRequested
@@ -165,6 +165,9 @@ class ParticipantLinks:
                 self._questions.end_of_question(transaction, fate, now_us)
             else:
                 self._questions.end_of_payment(transaction, fate, now_us)
+                self.sent += fate is not Fate.TOO_LATE
+                if fate is Fate.TOO_LATE:
+                    logger.warning("a payment for %s came too late to be sent", transaction.responder)
 
     def _answers(self, post: Incoming, resent: list[PaymentForwarded], now_us: int) -> Iterator[Answer]:
         """Note the answers of a post; add what is to be sent after all to ``resent``."""
@@ -200,16 +203,13 @@ class ParticipantLinks:
             refusals.append(Refusal(number, "", "recall", why))
 
     def _send(self, payments: Sequence[PaymentForwarded]) -> None:
-        """Send what may still be sent; the clock is read here, behind the commit, which may have taken long."""
+        """Send payments, each until its deadline: the courier sees to that."""
         now_us = self._clock.now_us()
-        in_time = [payment for payment in payments if now_us < payment.deadline_us]
-        if len(in_time) < len(payments):
-            logger.warning("%d payments came too late to be sent", len(payments) - len(in_time))
-        for payment, remainder in zip(in_time, self._remainders(in_time), strict=True):
+        for payment, remainder in zip(payments, self._remainders(payments), strict=True):
             transfer = payment.transfer
             transaction = Transaction(transfer.debtor.agent, transfer.transaction_id, transfer.creditor.agent)
             document = write_payment(payment, remainder, now_us)
-            self.sent += self._dispatch(Subject("payment", transaction), document, payment.deadline_us)
+            self._dispatch(Subject("payment", transaction), document, payment.deadline_us)
 
     def _remainders(self, payments: Sequence[PaymentForwarded]) -> Sequence[Content | None]:
         if self._vault is None:
@@ -225,15 +225,14 @@ class ParticipantLinks:
                 document = write_question(self._questions.put(transaction, now_us), now_us)
                 self._dispatch(Subject("question", transaction), document, _NO_DEADLINE_US)
 
-    def _dispatch(self, subject: Subject, document: bytes, until_us: int) -> bool:
-        """Give a message to the courier; say whether there is an address for it."""
+    def _dispatch(self, subject: Subject, document: bytes, until_us: int) -> None:
+        """Give a message to the courier, if there is an address for it."""
         address = self._addresses.get(subject.transaction.responder)
         if address is None:
             logger.error("%s has no address: a %s is not sent", subject.transaction.responder, subject.kind)
-            return False
+            return
         self._questions.begin(subject.transaction)
         self._courier.send(address, Dispatch(subject, document, until_us))
-        return True
 
     async def _put(self, answers: Sequence[Answer]) -> None:
         """Put answers on the log; the next commit marks them."""

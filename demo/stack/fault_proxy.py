@@ -4,8 +4,9 @@
     refused      nothing is done, and the answer is 500 or, every second time, that the rate was exceeded
     slow         the answer comes a second late
 
-It speaks HTTP/1.1, as boto3 does, one request after the other on a connection.  KCL's Java speaks HTTP/2, and is passed
-through as it is: it only reads, and a read that fails is no risk to money.
+It speaks HTTP/1.1, as boto3 does, one request after the other on a connection, and to the emulator on a connection for
+each.  KCL's Java speaks HTTP/2, and is passed through as it is: it only reads, and a read that fails is no risk to
+money.
 
     python -m demo.stack.fault_proxy PORT UPSTREAM_PORT STATISTICS --dropped 0.01 …
 
@@ -20,7 +21,8 @@ import json
 import signal
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -28,6 +30,7 @@ from typing import NamedTuple
 SLOW_SECONDS = 1.0
 STATISTICS_SECONDS = 1.0
 HTTP_2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+_HEAD_END = b"\r\n\r\n"
 _BLOCK_BYTES = 1 << 16
 _HEAD_BYTES_MAX = 1 << 16
 _LOST = (asyncio.IncompleteReadError, ConnectionError)
@@ -64,26 +67,19 @@ class FaultProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
         try:
-            await self._serve(reader, writer, upstream_reader, upstream_writer)
+            await self._serve(reader, writer)
         except _LOST:
             self.happened["connections lost"] += 1
         finally:
-            for each in (writer, upstream_writer):
-                each.close()
+            writer.close()
 
-    async def _serve(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        upstream_reader: asyncio.StreamReader,
-        upstream_writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await _head(reader):
             if head == HTTP_2_PREFACE:
-                upstream_writer.write(head)
-                await asyncio.gather(_pass_on(reader, upstream_writer), _pass_on(upstream_reader, writer))
+                async with self._upstream() as (upstream_reader, upstream_writer):
+                    upstream_writer.write(head)
+                    await asyncio.gather(_pass_on(reader, upstream_writer), _pass_on(upstream_reader, writer))
                 return
             request = Message(head, await _body(reader, head))
             self.happened["requests"] += 1
@@ -93,15 +89,28 @@ class FaultProxy:
             if fault == "refused":
                 writer.write(_refusal(self.happened[fault]))
                 continue
-            upstream_writer.write(request.head + request.body)
-            answer_head = await _head(upstream_reader)
-            answer = Message(answer_head, await _body(upstream_reader, answer_head))
+            answer = await self._ask(request)
             if fault == "dropped":
                 return
             if fault == "slow":
                 await asyncio.sleep(SLOW_SECONDS)
             writer.write(answer.head + answer.body)
             await writer.drain()
+
+    async def _ask(self, request: Message) -> Message:
+        """Have a request done, on a connection of its own: one that is kept is closed by the emulator when it likes."""
+        async with self._upstream() as (reader, writer):
+            writer.write(request.head + request.body)
+            head = await reader.readuntil(_HEAD_END)
+            return Message(head, await _body(reader, head))
+
+    @asynccontextmanager
+    async def _upstream(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
     def _draw(self) -> str | None:
         drawn = self._random.random()
@@ -115,7 +124,7 @@ class FaultProxy:
 async def _head(reader: asyncio.StreamReader) -> bytes:
     """Return a message's first line and headers; nothing if the connection ends before it."""
     try:
-        return await reader.readuntil(b"\r\n\r\n")
+        return await reader.readuntil(_HEAD_END)
     except asyncio.IncompleteReadError as error:
         if error.partial:
             raise

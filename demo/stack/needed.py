@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo.errors import RunError
+from pipeline import tool_cache
 from pipeline.kcl_daemon import java
 from pipeline.kcl_daemon.errors import DaemonSetupError
 from pipeline.settings import KclSettings
 
-EMULATORS = Path(__file__).resolve().parents[2] / ".cache" / "emulators" / "node_modules"
+EMULATORS = tool_cache.folder("emulators", Path(__file__).with_name("package-lock.json")) / "node_modules"
 
 
 class NotInstalledError(RunError):

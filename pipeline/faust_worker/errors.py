@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, SnapshotError
 
 if TYPE_CHECKING:
     from pipeline.kernel.position import Position
@@ -27,3 +27,7 @@ class RefusedFeatureError(PipelineError):
 
 class WorkerStoppedError(PipelineError):
     """A part of the worker ended by itself, which none does while the worker runs."""
+
+
+class LastSnapshotError(SnapshotError):
+    """A worker was stopped in order, but for a snapshot of what it had: what is published there is older."""

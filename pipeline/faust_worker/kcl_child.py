@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.faust_worker import interpreter
+from pipeline.faust_worker.errors import LastSnapshotError
 from pipeline.faust_worker.process import end_after, run_to_exit_code, run_until, stopped_by_signals
 from pipeline.kcl_daemon import child_metrics, shard_status
 from pipeline.kcl_daemon.shard_status import ShardStatus
@@ -54,8 +55,6 @@ class ChildProcess:
     stage: str
     folder: Path
     """Of its supervisor, for what all children tell."""
-    supervisor: int
-    """Its process id."""
     metrics: Metrics
     settings: Settings
 
@@ -70,7 +69,7 @@ class ChildProcess:
         child = Child(self.stage, make, pipe, stop, self.settings.kcl.shard_restarts_max)
         interpreter.prepare()
         serving = asyncio.ensure_future(child.run())
-        telling = [asyncio.ensure_future(self._tell(child, stop))]
+        telling = [asyncio.ensure_future(self._tell(child))]
         if self.settings.observe.port:
             telling.append(asyncio.ensure_future(self._tell_metrics()))
         try:
@@ -79,21 +78,21 @@ class ChildProcess:
                 if task.done():
                     task.result()
             await serving
+        except LastSnapshotError:
+            shard_status.note_unsaved(self.folder, os.getpid())
+            raise
         finally:
             for task in (serving, *telling):
                 task.cancel()
             shard_status.remove(self.folder, os.getpid())
             child_metrics.remove(self.folder, os.getpid())
 
-    async def _tell(self, child: Child, stop: asyncio.Event) -> None:
-        """Write the status file every second; end the process when its supervisor is gone."""
+    async def _tell(self, child: Child) -> None:
+        """Write the status file every second."""
         while True:
             status = child.status()
             if status is not None:
                 shard_status.write(self.folder, status)
-            if not shard_status.is_running(self.supervisor) and not stop.is_set():
-                _log.error("the supervisor of the KCL daemon is gone; stopping", extra=about(pid=self.supervisor))
-                stop.set()
             await asyncio.sleep(STATUS_SECONDS)
 
     async def _tell_metrics(self) -> None:

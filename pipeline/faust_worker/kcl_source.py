@@ -12,7 +12,7 @@ A message is answered when everything in it was committed, and not before.  A ch
 position that the snapshot has: from there another owner can begin.  At the shard's end it follows the END snapshot,
 which is read back first: what follows it is that children begin, and they have nothing else to begin from.  If it is
 damaged later, KCL will never deliver that shard again; so whoever needs it reads the shard once more, directly, and
-makes it anew.
+makes it anew - one process of a machine at a time, as both children of a split may need it.
 
         initialize ──> take over ──> processRecords* ──> shardEnded ──> read to the end ──> END snapshot, verified
                                           │                                                   ──> checkpoint ──> give up
@@ -23,11 +23,14 @@ makes it anew.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.errors import LogError
 from pipeline.faust_worker.batches import ShardBatch
+from pipeline.faust_worker.errors import LastSnapshotError
 from pipeline.kernel.position import Position
 from pipeline.observe.logging import about
 from pipeline.restore import ParentsNotEndedError
@@ -36,7 +39,8 @@ from pipeline.stream_logs.backoff import Backoff
 from pipeline.stream_logs.kinesis_numbers import kinesis_number
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+    from typing import BinaryIO
 
     from pipeline.faust_worker.batches import Deliver
     from pipeline.faust_worker.ports import WorkerPorts
@@ -71,6 +75,7 @@ class KclSource:
         self._stage = stages[0]
         self._log = ports.log
         self._clock = ports.clock
+        self._scratch = ports.scratch
         self._shards = shards
         self._settings = settings
         self._stopping = asyncio.Event()
@@ -81,6 +86,8 @@ class KclSource:
         self._first = self._last = 0
         """Of all that was delivered; 0 before."""
         self._checkpointed: bytes | None = None
+        self._unsaved = False
+        """True when no snapshot could be taken before the shard was lost."""
 
     def stop(self) -> None:
         """Deliver nothing more."""
@@ -88,6 +95,11 @@ class KclSource:
 
     async def run(self, deliver: Deliver) -> None:
         """Deliver batches until the daemon closes the line, or until stopped."""
+        await self._serve(deliver)
+        if self._unsaved:
+            raise LastSnapshotError(f"the last snapshot failed of {self._stage.name}/{self._pipe.shard_id}")
+
+    async def _serve(self, deliver: Deliver) -> None:
         if self._pipe.shard_id is not None:
             await self._take_over(self._pipe.shard_id, deliver)
         while (message := await self._next()) is not None:
@@ -138,11 +150,21 @@ class KclSource:
         except ParentsNotEndedError as error:
             _log.warning("%s; reading it again", error, extra=self._about())
         for parent in shard.parents:
-            if not await self._shards.is_over(self._stage, parent):
-                again = await self._restore(parent, deliver)
-                await self._read_to_the_end(again, deliver)
-                await self._shards.give_up(again)
+            async with self._alone_with(parent):
+                if not await self._shards.is_over(self._stage, parent):
+                    again = await self._restore(parent, deliver)
+                    await self._read_to_the_end(again, deliver)
+                    await self._shards.give_up(again)
         return await self._shards.take_over(self._stage, shard)
+
+    @asynccontextmanager
+    async def _alone_with(self, parent: str) -> AsyncIterator[None]:
+        """Keep the parent's other children on this machine, which miss the same, from its store meanwhile."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with (self._scratch / f"{self._stage.name}-{parent}.lock").open("wb") as lock:
+            while not _locked(lock):
+                await self._clock.sleep(self._settings.poll_ms_max / _MS_PER_SECOND)
+            yield
 
     async def _take_in(self, owned: OwnedShard, message: kcl.ProcessRecords, deliver: Deliver) -> None:
         if message.records:
@@ -227,7 +249,7 @@ class KclSource:
 
     async def _prepare_to_lose(self, owned: OwnedShard | None) -> None:
         if owned is not None:
-            await self._shards.snapshot(owned)
+            self._unsaved = not await self._shards.snapshot(owned)
             await self._checkpoint(owned)
 
     async def _lose(self, owned: OwnedShard | None) -> None:
@@ -256,3 +278,11 @@ class KclSource:
 
     def _about(self) -> dict[str, dict[str, object]]:
         return about(stage=self._stage.name, shard=self._pipe.shard_id)
+
+
+def _locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -14,9 +14,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.errors import SnapshotError
 from pipeline.faust_worker.app import ShardBatchApp
-from pipeline.faust_worker.errors import WorkerStoppedError
+from pipeline.faust_worker.errors import LastSnapshotError, WorkerStoppedError
 from pipeline.faust_worker.log_source import LogSource
 from pipeline.faust_worker.shards import Shards
 from pipeline.faust_worker.snapshotter import Snapshotter
@@ -136,7 +135,9 @@ class Worker:
         shards = sorted(self._shards.owned(), key=lambda shard: shard.snapshot_due_us)
         failed = [str(owned) for owned in shards if not await self._snapshotter.try_to_take(owned)]
         if failed:
-            raise SnapshotError(f"the last snapshot failed of {', '.join(failed)}: what is published there is older")
+            raise LastSnapshotError(
+                f"the last snapshot failed of {', '.join(failed)}: what is published there is older"
+            )
 
     async def _run_parts(self) -> None:
         failed = self._app.batches.failed

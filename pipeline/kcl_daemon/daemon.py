@@ -5,7 +5,8 @@ then: nothing is lost, and it is started anew after a wait that grows while it g
 
 It runs in a session of its own.  A signal for this process therefore does not reach it, or its children, by itself: it
 is told to stop once, and tells its children.  What is left of the session when the daemon is gone gets a moment to
-finish, and is then killed: two children of one shard on this machine would wait for each other's files.
+finish, and is then killed, and the shards' processes with their launchers: two children of one shard on this machine
+would wait for each other's files.  When this process is killed, the kernel tells the daemon to stop.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.kcl_daemon import lines
 from pipeline.observe.logging import about
+from pipeline.parent_death import stop_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +91,8 @@ class Daemon:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            close_fds=False,  # what we inherited, so that whoever looks for what we started finds all of it
+            preexec_fn=stop_with_parent,
             limit=LINE_BYTES_MAX,
         )
         self.pid, self.started_us = process.pid, self._clock.now_us()

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipeline
+from pipeline import tool_cache
+from pipeline.kcl_daemon.class_archive import ARCHIVE, MAIN_CLASS, QUIET
 from pipeline.kcl_daemon.errors import DaemonSetupError
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
     from pipeline.settings import KclSettings
 
-MAIN_CLASS = "software.amazon.kinesis.multilang.MultiLangDaemon"
 _NEEDED = "amazon-kinesis-client-multilang-*.jar"
 
 
@@ -35,6 +36,7 @@ def command(settings: KclSettings, properties: Path, logback: Path) -> Sequence[
         java,
         f"-Xmx{settings.heap_mib}m",
         "-XX:+ExitOnOutOfMemoryError",  # a daemon without memory hangs its shards; one that ends is started anew
+        *_archive(jars),
         "-cp",
         f"{jars}/*",
         MAIN_CLASS,
@@ -43,6 +45,11 @@ def command(settings: KclSettings, properties: Path, logback: Path) -> Sequence[
         "-l",
         str(logback),
     )
+
+
+def _archive(jars: Path) -> Sequence[str]:
+    archive = jars / ARCHIVE
+    return (f"-XX:SharedArchiveFile={archive}", *QUIET) if archive.exists() else ()
 
 
 def _jars(settings: KclSettings) -> Path | None:
@@ -55,7 +62,9 @@ def _folders(settings: KclSettings) -> Iterator[Path]:
     if settings.jars:
         yield Path(settings.jars).resolve()
         return
-    yield Path(str(pipeline.__file__)).resolve().parents[1] / ".cache" / "kcl" / "jars"
+    lock = Path(str(pipeline.__file__)).resolve().parents[1] / "requirements-kcl.lock"
+    if lock.exists():  # a checkout, and not a package that was installed
+        yield tool_cache.folder("kcl", lock) / "jars"
     installed = importlib.util.find_spec("amazon_kclpy")
     if installed is not None and installed.origin is not None:
         yield Path(installed.origin).parent / "jars"

@@ -63,8 +63,8 @@ def _properties(plan: DaemonPlan, settings: KclSettings) -> dict[str, object]:
         "maxRecords": settings.fetch_records_max,
         "idleTimeBetweenReadsInMillis": IDLE_MS_MIN,
         # Who renewed no lease for so long has lost it.  But KCL looks only every twice as long, and sees at its second
-        # look that nothing has moved since the first: half of ours makes it 3 to 6 s for 3,000.
-        "failoverTimeMillis": settings.failover_ms // 2,
+        # look that nothing has moved since the first: a third of ours makes it 2 to 4 s for 3,000.
+        "failoverTimeMillis": settings.failover_ms // 3,
         # 0 by default: the daemon would be gone before its children had heard of it.
         "shutdownGraceMillis": settings.grace_ms,
         "maxLeasesForWorker": settings.shards_max,

@@ -3,9 +3,6 @@
 The daemon's children cannot be asked: they have no port, and their lines belong to the daemon.  So each writes a file
 into the folder of its supervisor, which shows all of them on one page.  A file is replaced as a whole and removed in
 the end; of a child that was killed it stays, so a file counts only while its process is there.
-
-The same second tells the child whether its supervisor is there.  Without one nobody would end the Java process or
-notice what becomes of it, so the child ends, and the daemon with it.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".json"
+UNSAVED_SUFFIX = ".unsaved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,16 @@ def replace(path: Path, content: bytes) -> None:
 def remove(folder: Path, pid: int) -> None:
     """Remove the child's file, if there is one."""
     (folder / f"{pid}{SUFFIX}").unlink(missing_ok=True)
+
+
+def note_unsaved(folder: Path, pid: int) -> None:
+    """Note that the child ended without its shard's last snapshot."""
+    (folder / f"{pid}{UNSAVED_SUFFIX}").touch()
+
+
+def unsaved(folder: Path) -> set[str]:
+    """Return the notes of all children that have ended so."""
+    return {path.name for path in folder.glob(f"*{UNSAVED_SUFFIX}")}
 
 
 def read_all(folder: Path) -> Sequence[ShardStatus]:

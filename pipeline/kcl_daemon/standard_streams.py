@@ -1,7 +1,7 @@
 """The line to the daemon, taken out of the way of everybody else.
 
 stdin and stdout are that line, and a single word of anybody's on it breaks it.  So both are taken away before anything
-else is imported: whatever is printed goes to stderr, and nobody reads what was meant for the line.  That they are files
+else is done: whatever is printed goes to stderr, and nobody reads what was meant for the line.  That they are files
 of their own also lets a process end while a thread waits for the daemon's next word: of its own stdin Python would wait
 for that thread, give up, and abort.
 """

@@ -1,7 +1,7 @@
 """Keeps the daemons of a worker running, and shows on one page what they do.
 
     0  stopped in order after SIGTERM or SIGINT
-    3  could not start, or a daemon had to be killed in the end
+    3  could not start, or in the end a daemon had to be killed or a shard's last snapshot could not be taken
 
 Which shards are here, how far behind they are and since when each made progress is told by their processes, in status
 files.  A shard that does not progress, which it does with every tick, makes this process unhealthy, is counted in a
@@ -70,9 +70,12 @@ class Supervisor:
         self._metrics = metrics
         self._stop = asyncio.Event()
         self._stalled: set[tuple[str, str]] = set()
+        self._unsaved_before: set[str] = set()
+        """Notes of children that ended before they were told to: others have taken their shards over."""
 
     def stop(self) -> None:
         """Let every daemon end in order, and :meth:`run` return."""
+        self._unsaved_before |= shard_status.unsaved(self._statuses)
         self._stop.set()
 
     async def run(self) -> int:
@@ -93,8 +96,9 @@ class Supervisor:
             if page is not None:
                 page.close()
         killed = [daemon.stage for daemon in self._daemons if daemon.killed]
-        _log.info("worker stopped", extra=about(killed=killed))
-        return COULD_NOT_GO_ON if killed else STOPPED
+        unsaved = len(shard_status.unsaved(self._statuses) - self._unsaved_before)
+        _log.info("worker stopped", extra=about(killed=killed, without_last_snapshot=unsaved))
+        return COULD_NOT_GO_ON if killed or unsaved else STOPPED
 
     def health(self) -> Health:
         """Return what is here and how far it is."""

@@ -14,4 +14,4 @@ from tests.toy_stage import toy_stage
 if __name__ == "__main__":
     stage = toy_stage()
     plan = WorkerPlan(sys.argv[1], Path(sys.argv[2]), (stage.name,))
-    sys.exit(supervise(plan, [stage], "tests.emulator.kcl_toy_child", load_settings(os.environ)))
+    sys.exit(supervise(plan, [stage], "tests.emulator.kcl_toy_fork_server", load_settings(os.environ)))

@@ -16,17 +16,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
 
+from pipeline import tool_cache
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import hash_key
 from pipeline.kernel.meta import read_meta
 from pipeline.kernel.position import Position
+from pipeline.parent_death import stop_with_parent
 from pipeline.ports import Entry, Landed, Log, Manifest
 from pipeline.restore import Restorer, take_snapshot
 from pipeline.shard import Shard
@@ -37,9 +39,10 @@ from pipeline.stream_logs.kinesis import KinesisLog
 from pipeline.system_clock import SystemClock
 from tests.emulator import kinesis_local
 from tests.emulator.kinesis_under_test import HURRIED
+from tests.emulator.left_behind import processes_in
 from tests.toy_stage import SAID_KIND, SOURCE, Said, SaidCodec, create_streams, read_downstream, toy_stage
 
-JARS = kinesis_local.REPOSITORY / ".cache" / "kcl" / "jars"
+JARS = tool_cache.folder("kcl", kinesis_local.REPOSITORY / "requirements-kcl.lock") / "jars"
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 """The shards of a stream that was made with two."""
 START_SECONDS_MAX = 60.0
@@ -104,6 +107,18 @@ class KclUnderTest:
             yield worker
         finally:
             worker.end()
+
+    @contextmanager
+    def without_snapshots(self) -> Iterator[None]:
+        """Let nobody publish snapshots, or find them, meanwhile."""
+        place, aside = self.folder / "snapshots", self.folder / "snapshots aside"
+        place.rename(aside)
+        place.touch()
+        try:
+            yield
+        finally:
+            place.unlink()
+            aside.rename(place)
 
     async def say(self, words: int, keys: int, in_a_record: int) -> None:
         """Put ``words`` user records under ``keys`` keys, so many in a record."""
@@ -198,6 +213,7 @@ class WorkerProcess:
             stdout=self._said,
             stderr=self._said,
             start_new_session=True,
+            preexec_fn=stop_with_parent,  # noqa: PLW1509 - sets one flag of the child, takes no lock
         )
 
     def health(self) -> dict[str, Any]:
@@ -229,16 +245,26 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill everything at once, as if the machine had gone."""
-        daemons = daemons_of(self.process.pid)
+        groups = _groups_of(self.process.pid)
         self.process.kill()
-        for pid in daemons:
-            os.killpg(pid, signal.SIGKILL)
+        for group in groups:
+            with suppress(ProcessLookupError):  # it has seen the worker's end
+                os.killpg(group, signal.SIGKILL)
         self.process.wait()
+
+    async def kill_supervisor(self) -> None:
+        """Kill the one process that the others are started by; return when none of them is left."""
+        self.process.kill()
+        self.process.wait()
+        until = time.monotonic() + STOP_SECONDS_MAX
+        while left := set(processes_in(self._folder)) - {os.getpid()}:
+            assert time.monotonic() < until, f"left behind: {left}"
+            await asyncio.sleep(0.1)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Stop everything where it is, as a machine does that swaps or migrates; then let it go on."""
-        groups = [self.process.pid, *daemons_of(self.process.pid)]
+        groups = [self.process.pid, *_groups_of(self.process.pid)]
         for pid in groups:
             os.killpg(pid, signal.SIGSTOP)
         try:
@@ -269,6 +295,11 @@ class WorkerProcess:
 
 def daemons_of(supervisor: int) -> list[int]:
     """Return the process ids of a supervisor's daemons."""
+    return [pid for pid in _groups_of(supervisor) if b"MultiLangDaemon" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _groups_of(supervisor: int) -> list[int]:
+    """Return the process ids of a supervisor's daemons and fork server, each of which leads a group of its own."""
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     return [int(pid) for pid in children]
 

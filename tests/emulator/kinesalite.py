@@ -21,9 +21,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.emulator.kinesis_local import PRELOADED, REGION, REPOSITORY
+from demo.stack.needed import EMULATORS
+from tests.emulator.kinesis_local import PRELOADED, REGION
 
-PROGRAM = REPOSITORY / ".cache" / "emulators" / "node_modules" / "kinesalite" / "cli.js"
+PROGRAM = EMULATORS / "kinesalite" / "cli.js"
 START_SECONDS_MAX = 30.0
 _LOOK_SECONDS = 0.02
 

@@ -26,9 +26,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from demo.stack.needed import EMULATORS
+
 REGION = "eu-west-1"
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGE = REPOSITORY / ".cache" / "emulators" / "node_modules" / "kinesis-local"
+PACKAGE = EMULATORS / "kinesis-local"
 PRELOADED = REPOSITORY / "demo" / "stack" / "loopback.cjs"
 START_SECONDS_MAX = 30.0
 TRIES_MAX = 3

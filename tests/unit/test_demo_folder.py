@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.folder import FolderInUseError, folder_of_run, hold, require_options
+from demo.folder import FolderInUseError, LeftBehindError, folder_of_run, hold, require_options
 from demo.stopping import stopped_by_sigterm
+from pipeline.system_clock import SystemClock
 from tests.virtual_clock import VirtualClock
 
 
@@ -34,8 +35,9 @@ def test_two_demos_are_not_in_one_folder(tmp_path: Path) -> None:
 
 def test_a_folder_is_not_free_while_a_process_of_its_demo_lives(tmp_path: Path) -> None:
     async def behind_one_that_left_a_process() -> None:
-        async with hold(tmp_path, VirtualClock()) as lock:
-            inherited = os.dup(lock)
+        with pytest.raises(LeftBehindError):
+            async with hold(tmp_path, VirtualClock()) as lock:
+                inherited = os.dup(lock)
         try:
             async with hold(tmp_path, VirtualClock()):
                 pass
@@ -44,6 +46,16 @@ def test_a_folder_is_not_free_while_a_process_of_its_demo_lives(tmp_path: Path) 
 
     with pytest.raises(FolderInUseError):
         asyncio.run(behind_one_that_left_a_process())
+
+
+def test_a_demo_waits_for_the_last_of_its_processes(tmp_path: Path) -> None:
+    async def with_one_that_ends_late() -> None:
+        async with hold(tmp_path, SystemClock()) as lock:
+            asyncio.get_running_loop().call_later(0.2, os.close, os.dup(lock))
+        async with hold(tmp_path, VirtualClock()):
+            pass
+
+    asyncio.run(with_one_that_ends_late())
 
 
 def test_a_run_goes_on_with_the_options_that_it_was_begun_with(tmp_path: Path) -> None:

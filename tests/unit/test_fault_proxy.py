@@ -18,14 +18,17 @@ REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nput"
 class Upstream:
     """A server that counts what it was asked, and answers the same."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes, *, closes: bool = False) -> None:
         self._answer = answer
+        self._closes = closes
         self.asked: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(1 << 16):
             self.asked.append(request)
             writer.write(self._answer)
+            if self._closes:
+                break
         writer.close()
 
 
@@ -62,6 +65,15 @@ def test_without_a_fault_an_answer_comes_as_it_is_and_the_connection_stays(answe
             assert [await asks(reader, writer, answer) for _ in range(3)] == [answer] * 3
             assert proxy.happened == {"requests": 3}
         assert upstream.asked == [REQUEST] * 3
+
+    running(test)
+
+
+def test_who_keeps_a_connection_is_answered_although_the_emulator_closes_its_own() -> None:
+    async def test() -> None:
+        async with through(Rates(), Upstream(ANSWER, closes=True)) as (proxy, reader, writer):
+            assert [await asks(reader, writer, ANSWER) for _ in range(3)] == [ANSWER] * 3
+            assert proxy.happened == {"requests": 3}
 
     running(test)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import LogError
-from pipeline.stream_logs.kinesis_client import connect, endpoint_url
+from pipeline.stream_logs.kinesis_client import connect, connect_to, endpoint_url, is_redirected
 from pipeline.stream_logs.naming import check_name, open_log
 from pipeline.system_clock import SystemClock
 
@@ -40,6 +40,19 @@ def test_the_endpoint_is_named_as_for_localstack(
 
     assert endpoint_url() == url
     assert connect("eu-west-1").meta.endpoint_url == (url or "https://kinesis.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "LOCALSTACK_HOST"])
+@pytest.mark.parametrize("service", ["kinesis", "dynamodb", "s3"])
+def test_one_variable_redirects_everything_that_a_worker_under_kcl_calls(
+    monkeypatch: pytest.MonkeyPatch, variable: str, service: str
+) -> None:
+    assert not is_redirected(service)
+
+    monkeypatch.setenv(variable, "http://127.0.0.1:9" if variable == "AWS_ENDPOINT_URL" else "127.0.0.1:9")
+
+    assert is_redirected(service)
+    assert connect_to(service, "eu-west-1").meta.endpoint_url == "http://127.0.0.1:9"
 
 
 def test_an_endpoint_of_kinesis_alone_is_boto3s_to_find(monkeypatch: pytest.MonkeyPatch) -> None:

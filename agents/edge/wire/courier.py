@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.ports import Clock
 
 MESSAGES_PER_POST_MAX: Final = 500
+POST_BYTES_MAX: Final = 1 << 20
+"""Of the messages of a post, before the last one."""
 DISPATCHES_AT_ONCE_MAX: Final = 4
 """Posts of dispatches to one address."""
 POST_SECONDS_MAX: Final = 5.0
@@ -122,10 +124,12 @@ class Courier(Generic[Subject]):
     def _begin_dispatches(self, address: str, waiting: deque[Dispatch[Subject]]) -> None:
         now_us = self._clock.now_us()
         batch: list[Dispatch[Subject]] = []
-        while waiting and len(batch) < MESSAGES_PER_POST_MAX:
+        size = 0
+        while waiting and len(batch) < MESSAGES_PER_POST_MAX and size < POST_BYTES_MAX:
             dispatch = waiting.popleft()
             if now_us < dispatch.until_us:
                 batch.append(dispatch)
+                size += len(dispatch.document)
             else:
                 self._reports.append(Report(dispatch.subject, Fate.TOO_LATE))
         if batch:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agents.edge.errors import EdgeError
-from agents.edge.link_messages.reading import read_payment
+from agents.edge.link_messages.reading import read_payment, read_question
 from agents.edge.link_messages.terms import Recall, RecallAnswer, ReceivedPayment, Reply, Return, Transaction
 from agents.edge.link_messages.writing import write_payment, write_recall_answer, write_reply
 from agents.edge.messages.sequence import GeneratedMessage, message_at
@@ -532,13 +532,56 @@ def test_a_payment_that_could_not_be_posted_is_asked_about_and_then_sent(world: 
 def test_never_received_counts_only_as_the_answer_to_the_question_that_was_asked(world: World) -> None:
     payment = numbered("never", scheme="sct-inst-foreign")
     world.send(payment)
-    world.run(1)
+    world.run(8)
     world.send(question(payment))
     world.run(1)
 
     assert world.posted_to_links(reply_to(payment, "AG09", original="another question")) == []
 
     assert world.answers() == []
+
+
+def test_nobody_is_asked_about_a_payment_that_is_under_way(world: World) -> None:
+    payment = numbered("promptly", scheme="sct-inst-foreign")
+    world.wire.loses_replies = True
+    world.send(payment)
+    world.turn()
+
+    world.send(question(payment))
+    world.run(1)
+
+    assert not any(b"FIToFIPmtStsReq" in message for message in world.wire.posted)
+
+
+def test_nobody_is_asked_any_more_when_our_own_clock_has_decided(world: World) -> None:
+    world.kill_banks()
+    world.send(numbered("promptly"))
+    world.run(8)
+
+    world.start_banks()
+    world.run(3)
+
+    assert world.wire.posted == []
+
+
+def test_never_received_is_no_answer_when_our_own_clock_has_decided(world: World) -> None:
+    payment = numbered("promptly")
+    world.wire.takers[BANKS] = say_nothing
+    world.send(payment)
+    world.turn()
+    world.restart_links()
+    world.turn()
+    (asked,) = read_messages(world.wire.posted[-1])
+    world.clock.move(8 * US_PER_SECOND)
+
+    world.posted_to_links(reply_to(payment, "AG09", original=read_question(asked).message_id))
+
+    assert world.answers() == []
+
+
+async def say_nothing(_messages: Sequence[Message]) -> Sequence[Refusal]:
+    """Take everything in, and never answer."""
+    return ()
 
 
 def test_the_first_of_two_answers_counts(world: World) -> None:

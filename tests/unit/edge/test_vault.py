@@ -18,6 +18,7 @@ from agents.edge.vault.contents import content_from_bytes, content_to_bytes
 from agents.edge.vault.key import make_key, read_key
 from agents.edge.vault.local import FILE, LocalVault, read_vault
 from agents.edge.vault.port import Account, OtherRemainderError, UnknownTokenError
+from agents.edge.vault.to_come import VaultToCome
 from schemas.events import Party
 from schemas.iso20022.walk import Amount, Content
 
@@ -83,6 +84,7 @@ _KEEP_AND_DIE = f"""
 import os, signal, sys
 from pathlib import Path
 from agents.edge.vault.local import LocalVault
+from agents.edge.vault.to_come import VaultToCome
 from agents.edge.vault.port import Account
 vault = LocalVault(Path(sys.argv[1]), bytes(32))
 (token,) = vault.tokens([Account({ANNA.tenant!r}, {ANNA.number!r})])
@@ -191,3 +193,15 @@ def _sorted(value: object) -> object:
     if isinstance(value, dict):
         return {name: _sorted(value[name]) for name in sorted(value)}
     return [_sorted(each) for each in value] if type(value) is list else value
+
+
+def test_a_vault_that_is_not_there_yet_keeps_nothing_and_is_read_when_it_is(folder: Path) -> None:
+    to_come = VaultToCome(folder)
+    assert to_come.remainders(["pay_1", "pay_2"]) == [None, None]
+
+    vault = LocalVault(folder, KEY)
+    vault.keep({"pay_2": REMAINDER})
+
+    assert to_come.remainders(["pay_1", "pay_2"]) == [None, REMAINDER]
+    to_come.close()
+    vault.close()

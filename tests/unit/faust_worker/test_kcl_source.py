@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import LogError
-from pipeline.faust_worker.errors import ShardFailedError
+from pipeline.errors import LogError, SnapshotError
+from pipeline.faust_worker.errors import LastSnapshotError, ShardFailedError
 from pipeline.faust_worker.kcl_child import Child
 from pipeline.faust_worker.kcl_source import KclSource
 from pipeline.faust_worker.ports import WorkerPorts
 from pipeline.faust_worker.worker import Worker
 from pipeline.observe.metrics import Metrics
-from pipeline.ports import Entry, Landed, Manifest, Record, Refused, ShardDescription, Slice
+from pipeline.ports import Entry, Landed, Manifest, Record, Refused, ShardDescription, Slice, Stores
 from pipeline.settings import Settings, WorkerSettings
 from pipeline.state.memory import MemoryStores
+from pipeline.state.rocks import RocksSettings, RocksStores
 from pipeline.state.snapshots import MemorySnapshots
 from pipeline.stream_logs import kcl
 from pipeline.stream_logs.kcl_pipe import DaemonPipe
@@ -81,7 +82,7 @@ class Daemon:
     def __init__(self, log: LogLikeKinesis, folder: Path) -> None:
         self.log = log
         self.snapshots = MemorySnapshots()
-        self._stores = MemoryStores()
+        self.stores: Stores = MemoryStores()
         self._folder = folder
         self._to_child, self._from_child = -1, -1
         self._lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -97,7 +98,7 @@ class Daemon:
         with os.fdopen(stdin, "rb") as incoming, os.fdopen(stdout, "wb") as outgoing:
             pipe = DaemonPipe(incoming, outgoing)
             chosen = Settings(WorkerSettings(**{"tick_ms": NO_TICKS_MS, "snapshot_seconds": 3600.0, **settings}))  # type: ignore[arg-type]
-            ports = WorkerPorts(self.log, self._stores, self.snapshots, SystemClock(), self._folder)
+            ports = WorkerPorts(self.log, self.stores, self.snapshots, SystemClock(), self._folder)
 
             def make(pipe: DaemonPipe) -> Worker:
                 source = partial(KclSource, pipe)
@@ -116,7 +117,7 @@ class Daemon:
 
     def on_another_machine(self) -> None:
         """Let the next child find no state but what is in snapshots."""
-        self._stores = MemoryStores()
+        self.stores = MemoryStores()
 
     def say(self, action: str, **content: object) -> None:
         os.write(self._to_child, json.dumps({"action": action, **content}).encode() + b"\n")
@@ -260,6 +261,27 @@ def test_a_checkpoint_follows_a_snapshot_and_is_its_position(tmp_path: Path) -> 
     asyncio.run(scenario())
 
 
+def test_a_shard_that_is_lost_without_its_last_snapshot_is_an_error_in_the_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_daemon(tmp_path, "one") as daemon:
+            async with daemon.child():
+                await daemon.initialize()
+                await daemon.deliver()
+                await daemon.dealt_with("processRecords")
+
+                async def fail(manifest: Manifest, folder: Path) -> None:
+                    raise SnapshotError("nobody is there")
+
+                daemon.snapshots.publish = fail  # type: ignore[method-assign]
+                for action in ("shutdownRequested", "leaseLost"):
+                    daemon.say(action)
+                    await daemon.dealt_with(action)
+            with pytest.raises(LastSnapshotError):
+                await daemon.running
+
+    asyncio.run(scenario())
+
+
 def test_the_end_is_checkpointed_behind_the_end_snapshot(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_daemon(tmp_path, "one", "two") as daemon, daemon.child():
@@ -311,6 +333,25 @@ def test_a_child_whose_parent_left_a_damaged_end_reads_the_parent_again(tmp_path
             assert await ends_of(daemon) == [end]
             found = await read_downstream(daemon.log)
             assert found.counts["key"] == [1, 2, 3, 4, 5, 6]
+
+    asyncio.run(scenario())
+
+
+def test_both_children_of_a_split_that_miss_their_parents_end_begin_beside_each_other(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_daemon(tmp_path, "one", "two") as daemon:
+            await end_the_shard(daemon)
+            (end,) = await ends_of(daemon)
+            for digest in end.files.values():
+                daemon.snapshots.files[digest] = b"damaged"
+            other = Daemon(daemon.log, tmp_path)
+            other.snapshots = daemon.snapshots
+            for each in (daemon, other):
+                each.stores = RocksStores(tmp_path / "state", RocksSettings())
+            async with daemon.child(), other.child():
+                await asyncio.gather(
+                    daemon.initialize("shardId-000000000001"), other.initialize("shardId-000000000002")
+                )
 
     asyncio.run(scenario())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.kcl_daemon import java
+from pipeline.kcl_daemon import class_archive, java
 from pipeline.kcl_daemon.errors import DaemonSetupError
 from pipeline.settings import KclSettings
 
@@ -27,7 +27,18 @@ def test_a_daemon_is_java_with_all_jars_in_its_memory(installed: KclSettings) ->
     assert command[0] == installed.java
     assert "-Xmx100m" in command
     assert command[command.index("-cp") + 1] == f"{installed.jars}/*"
-    assert [*command[-5:]] == [java.MAIN_CLASS, "-p", "a.properties", "-l", "logback.xml"]
+    assert [*command[-5:]] == [class_archive.MAIN_CLASS, "-p", "a.properties", "-l", "logback.xml"]
+
+
+def test_a_daemon_begins_with_the_archive_of_its_classes_if_there_is_one(installed: KclSettings) -> None:
+    archive = Path(installed.jars) / class_archive.ARCHIVE
+    without = java.command(installed, Path("a.properties"), Path("logback.xml"))
+    archive.touch()
+
+    command = java.command(installed, Path("a.properties"), Path("logback.xml"))
+
+    assert not any("SharedArchiveFile" in word for word in without)
+    assert command[command.index("-cp") - 3] == f"-XX:SharedArchiveFile={archive}"
 
 
 def test_java_and_jars_that_are_missing_are_both_named_with_what_to_do(tmp_path: Path) -> None:

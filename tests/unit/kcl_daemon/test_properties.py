@@ -37,7 +37,7 @@ def test_a_daemon_is_told_whose_shards_to_read_and_what_to_run_for_each() -> Non
 
 
 def test_limits_are_those_of_the_settings() -> None:
-    told = properties(settings=KclSettings(failover_ms=4_000, shards_max=5, fetch_records_max=77, retrieval="polling"))
+    told = properties(settings=KclSettings(failover_ms=6_000, shards_max=5, fetch_records_max=77, retrieval="polling"))
 
     assert told["failoverTimeMillis"] == "2000"
     assert told["maxLeasesForWorker"] == "5"

@@ -166,6 +166,22 @@ def test_prometheus_finds_what_every_process_counts_under_its_shard(tmp_path: Pa
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("noted_before", "noted_after", "code"), [(True, False, 0), (False, True, 3)])
+def test_a_stop_without_a_last_snapshot_is_not_in_order_and_one_that_failed_before_is_past(
+    tmp_path: Path, noted_before: bool, noted_after: bool, code: int
+) -> None:
+    async def scenario() -> int:
+        supervisor = Supervisor([], tmp_path, SystemClock(), Settings(), Metrics())
+        if noted_before:
+            shard_status.note_unsaved(tmp_path, 1)
+        supervisor.stop()
+        if noted_after:
+            shard_status.note_unsaved(tmp_path, 2)
+        return await supervisor.run()
+
+    assert asyncio.run(scenario()) == code
+
+
 def test_a_data_folder_has_one_supervisor(tmp_path: Path) -> None:
     with only_one(tmp_path), pytest.raises(StateError, match="is in use"), only_one(tmp_path):
         pass
