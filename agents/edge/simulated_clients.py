@@ -188,7 +188,7 @@ class SimulatedClients:
 async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     options.data.mkdir(parents=True, exist_ok=True)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=TRY_SECONDS, sock_read=TRY_SECONDS)
     began_us = clock.now_us()
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         clients = SimulatedClients(session, clock, options)
