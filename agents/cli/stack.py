@@ -20,8 +20,8 @@ def stack(
     """Run emulators of Kinesis, DynamoDB and S3, KCL's workers, a generator, participants and the projector.
 
     Prometheus too, if it is installed. Tells where everything is. Ctrl-C or SIGTERM stops it, and so does the end of
-    its time: with 0, within half a minute, and when it ends nothing of it is left. Ends with 3 if it could not be started, or a part that cannot be
-    started again ended.
+    its time: with 0, within half a minute, and when it ends nothing of it is left. Ends with 3 if it could not be
+    started, or a part that cannot be started again ended.
     """
     import asyncio
     from functools import partial
