@@ -27,10 +27,13 @@ demo-kinesis: $(INSTALLED) emulators kcl  ## the same on emulators of Kinesis, D
 stack: $(INSTALLED) emulators kcl  ## have that running for ten minutes, or until Ctrl-C; needs Java and Node.js
 	.venv/bin/payments stack
 
-test: interpreted lint $(if $(HAS_NODE),emulators $(if $(HAS_JAVA),kcl))  ## lint, then the tests, on the source itself; without Node.js or Java not those that need it
-	@test -n "$(HAS_NODE)" || echo "make: NOT RUN, since Node.js with npm is not on the PATH: the tests on an emulator of Kinesis" >&2
-	@test -n "$(HAS_JAVA)" || echo "make: NOT RUN, since Java is not on the PATH: the tests under KCL's daemon" >&2
-	.venv/bin/pytest -m "$(if $(HAS_NODE),$(if $(HAS_JAVA),not stack,not kcl),not emulator)"
+test: interpreted lint  ## lint, then the tests, on the source itself; without Node.js or Java not those that need it
+	@tests="not emulator"; \
+	if [ -n "$(HAS_NODE)" ] && $(MAKE) --no-print-directory emulators; then tests="not kcl"; \
+		if [ -n "$(HAS_JAVA)" ] && $(MAKE) --no-print-directory kcl; then tests="not stack"; \
+		else echo "make: NOT RUN, since Java or KCL's jars are not here: the tests under KCL's daemon" >&2; fi; \
+	else echo "make: NOT RUN, since Node.js, npm or what it installs is not here: the tests on emulators, and under KCL" >&2; fi; \
+	echo ".venv/bin/pytest -m \"$$tests\""; .venv/bin/pytest -m "$$tests"
 
 test-kinesis: $(INSTALLED) emulators  ## the tests on an emulator of Kinesis; needs Node.js with npm
 	.venv/bin/pytest -m "emulator and not kcl"

@@ -90,10 +90,10 @@ class Fleet:
     inherited: Sequence[int] = ()
     """Open files that every process gets."""
 
-    def start(self, but: Member | None = None) -> None:
-        """Start every member, but for one that is to start later."""
+    def start(self, but: Sequence[Member] = ()) -> None:
+        """Start every member, but for those that are to start later."""
         for member in self.members:
-            if member is not but:
+            if member not in but:
                 member.start(self.inherited)
 
     def look_after(self) -> None:

@@ -56,6 +56,8 @@ def print_report(report: Report, console: Console) -> None:
     for currency, minor in report.limbo_minor.items():
         outcomes.add_row(f"in limbo, {currency} minor units", f"{minor:,}")
     console.print(outcomes)
+    if report.clients is not None:
+        console.print(_clients(report.clients))
     console.print(_latencies(report.latency_ms))
     console.print(_positions(report))
     console.print(_proof(report))
@@ -115,6 +117,14 @@ def _lags(progress: Progress) -> Table:
         shards = list(lags)
         records = " ".join(f"{lag.lag_records:,}" for lag in shards)
         table.add_row(stage, records, " ".join(f"{lag.lag_ms:,.0f}" for lag in shards))
+    return table
+
+
+def _clients(sums: Mapping[str, object]) -> Table:
+    table = Table(title="What the gateway's clients saw", show_header=False)
+    for name, value in sums.items():
+        told = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else str(value)
+        table.add_row(name.replace("_", " "), told or "none")
     return table
 
 

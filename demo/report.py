@@ -49,6 +49,8 @@ class Report:
     verdicts: Sequence[ShardVerdict]
     restarts: Mapping[str, int]
     """Processes that were killed, and started again."""
+    clients: Mapping[str, object] | None = None
+    """What the gateway's clients saw (``simulated_clients``), where there were any."""
     settled_per_second: Sequence[int] = field(default_factory=tuple)
     decision_ms: Sequence[float] = field(default_factory=tuple)
     settled_ms: Sequence[float] = field(default_factory=tuple)
@@ -104,6 +106,7 @@ class Report:
             "replay_equal": self.replay_equal,
             "chain_heads": {f"{v.stage}/{v.shard_id}": v.replayed_head.hex() for v in self.verdicts},
             "restarts": dict(self.restarts),
+            **({} if self.clients is None else {"clients": dict(self.clients)}),
         }
 
 

@@ -11,6 +11,7 @@ its seed, submitted up to the same number.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.edge.projector_queries import Counts, Limbo, Net
+from agents.edge.simulated_clients import SUMS
 from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
@@ -28,6 +30,7 @@ from demo.folder import hold, require_options
 from demo.lag import ShardLag, ask, free_port
 from demo.latencies import Latencies, RecentRate
 from demo.observer import DECISION, SETTLED, Observer
+from demo.participants import Ends
 from demo.report import CyclePosition, Report
 from demo.site import EmbeddedSite, Site
 from pipeline.ports import Clock, Log, Manifest
@@ -62,6 +65,8 @@ class Plan:
     shards: int
     seed: int
     cycle_seconds: float = 5.0
+    gateway: bool = False
+    """Payments come in over HTTP, from simulated clients; otherwise a generator appends them."""
 
     @property
     def count(self) -> int:
@@ -77,6 +82,7 @@ class Plan:
             "--shards": self.shards,
             "--seed": self.seed,
             "cycle seconds": self.cycle_seconds,
+            "--gateway": self.gateway,
         }
 
     @property
@@ -135,7 +141,7 @@ class Demo:
             (plan.folder / folder).mkdir(parents=True, exist_ok=True)
         self.ports = {name: free_port() for name in WORKERS}
         """Where each worker shows its health."""
-        self.fleet = Fleet(_members(plan, self._site, self.ports))
+        self.fleet = Fleet(_members(plan, self._site, self.ports, Ends.in_folder(plan.folder)))
 
     async def run(self) -> Report:
         """Run it and return what came of it."""
@@ -183,7 +189,7 @@ class Demo:
     async def _start(self, log: Log) -> None:
         """Start every process; the generator when all shards have their owners, since orders do not wait for long."""
         generator = self.fleet.member("generator")
-        self.fleet.start(but=generator)
+        self.fleet.start(but=[member for member in self.fleet.members if member.ends_by_itself])
         until_us = self._until_us(START_SECONDS_MAX)
         for name in WORKERS:
             while not await self._owned(self.fleet.member(name), log):
@@ -193,6 +199,19 @@ class Demo:
                     raise StartError(f"{name} does not own its shards after {START_SECONDS_MAX:.0f} s:\n{words}")
                 await self._clock.sleep(LOOK_SECONDS)
         generator.start(self.fleet.inherited)
+        if self._plan.gateway:
+            await self._start_clients(generator)
+
+    async def _start_clients(self, generator: Member) -> None:
+        """Start the clients when the generator, which submits nothing itself here, has told everybody the directory."""
+        until_us = self._until_us(START_SECONDS_MAX)
+        while not generator.done:
+            self.fleet.look_after()
+            if self._clock.now_us() > until_us:
+                words = generator.last_words()
+                raise StartError(f"shards do not know the directory after {START_SECONDS_MAX:.0f} s:\n{words}")
+            await self._clock.sleep(LOOK_SECONDS)
+        self.fleet.member("clients").start(self.fleet.inherited)
 
     async def _owned(self, worker: Member, log: Log) -> list[ShardLag]:
         """Return the shards of ``worker``, if these are all that are open."""
@@ -225,7 +244,7 @@ class Demo:
             checked_us = now_us
             self._site.services.look_after()
             self.fleet.look_after()
-            submitted_all = self.fleet.member("generator").done
+            submitted_all = all(member.done for member in self.fleet.members if member.ends_by_itself)
             await self._tell(observer, "draining" if submitted_all else "submitting")
             if not submitted_all:
                 continue
@@ -340,6 +359,9 @@ class Demo:
             settled_nets=_without_zeros(expected),
             verdicts=verdicts,
             restarts={member.name: member.restarts for member in self.fleet.members if member.restarts},
+            clients=json.loads((self._plan.folder / "clients" / SUMS).read_text("utf-8"))
+            if self._plan.gateway
+            else None,
             settled_per_second=observer.settled_per_second(),
             decision_ms=decision.values_ms,
             settled_ms=settled.values_ms,
@@ -371,14 +393,21 @@ class Demo:
         return (self._clock.now_us() - self._started_us) / 1_000_000
 
 
-def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
+def _members(plan: Plan, site: Site, ports: Mapping[str, int], ends: Ends) -> list[Member]:
     """Return the processes: those that read first, and none that writes to a worker before that worker."""
     folder = plan.folder
 
-    def member(name: str, *arguments: str, log: str = site.log_name, ends_by_itself: bool = False) -> Member:
-        where = ("--log", log, "--data", str(folder / name))
+    def process(name: str, *arguments: str) -> Member:
         log_file = folder / "processes" / f"{name}.log"
-        return Member(name, (*arguments, *where), log_file, ends_by_itself, environment=site.environment)
+        return Member(name, (*arguments, "--data", str(folder / name)), log_file, environment=site.environment)
+
+    def member(name: str, *arguments: str, log: str = site.log_name) -> Member:
+        return process(name, *arguments, "--log", log)
+
+    def ending_by_itself(name: str, *arguments: str) -> Member:
+        ending = member(name, *arguments)
+        ending.ends_by_itself = True
+        return ending
 
     def worker(name: str) -> Member:
         stages = chain.from_iterable(("--stage", stage.name) for stage in WORKERS[name])
@@ -388,16 +417,29 @@ def _members(plan: Plan, site: Site, ports: Mapping[str, int]) -> list[Member]:
         return running
 
     seed = ("--seed", str(plan.seed))
-    pace = ("--tps", str(plan.payments_per_second), "--count", str(plan.count))
+    pace = ("--tps", str(plan.payments_per_second))
+    count = ("--count", str(plan.count))
     cycles = ("--cycle-seconds", str(plan.cycle_seconds))
     tables = ("--tables", site.projector_tables) if site.projector_tables else ()
-    return [
+    pipeline = [
         member("projector", "agents.edge.projector", *tables),
         worker("settle"),
         worker("authorise"),
         member("rtgs", "agents.edge.rtgs"),
-        member("links", "agents.edge.links", *seed),
-        member("generator", "agents.edge.generator", *seed, *pace, *cycles, ends_by_itself=True),
+        process("participants", "agents.cli", "participants", *seed, *ends.participants_options),
+        member("links", "agents.edge.links", *ends.links_options, "--vault", str(folder / "gateway")),
+    ]
+    generator = ("agents.edge.generator", *seed, *pace, *cycles)
+    if not plan.gateway:
+        return [*pipeline, ending_by_itself("generator", *generator, *count)]
+    address = f"127.0.0.1:{free_port()}"
+    shown = ("--tables", site.projector_tables or f"sqlite:{folder / 'projector'}")
+    clients = ("agents.edge.simulated_clients", "--gateway", f"http://{address}", *seed, *pace, *count)
+    return [
+        *pipeline,
+        member("gateway", "agents.cli", "gateway", "--open", "--listen", address, *shown),
+        ending_by_itself("generator", *generator, "--count", "0"),
+        ending_by_itself("clients", *clients),
     ]
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PREFIX = "PAYMENTS_"
 CONFIG_VARIABLE = "PAYMENTS_CONFIG"
+XSD_VARIABLE = "PAYMENTS_XSD_DIR"
+"""Where ISO's schemas are: ``payments validate`` asks them too.  No process has to do with it."""
 
 _STRICT_SECTION = ConfigDict(extra="forbid")
 _Count = Annotated[int, Field(ge=1)]
@@ -128,6 +130,26 @@ class KclSettings:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
+class GatewaySettings:
+    """What the gateway takes from its clients, and when it takes no more."""
+
+    body_bytes_max: _Count = 65_536
+    """Of one request."""
+    waiting_max: _Count = 2_000
+    """Payments that wait for their batch.  One more is refused with 503."""
+    waiting_seconds_max: _Seconds = 2.0
+    """A payment that is in no batch for so long is refused with 503; so is a new one while a batch takes longer."""
+    batch_max: _Count = 500
+    """Payments that are claimed in one transaction and put with one call."""
+    retry_after_seconds: _Count = 1
+    """What a refused client is told to wait at least."""
+    outcome_seconds_max: _Seconds = 20.0
+    """How long a client may have its answer wait for the payment's outcome."""
+    outcome_poll_ms: _Milliseconds = 50.0
+    """Between two looks for outcomes that are waited for."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT_SECTION)
 class ObserveSettings:
     """Where a process can be looked at."""
 
@@ -145,6 +167,7 @@ class Settings:
     state: StateSettings = field(default_factory=StateSettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
     kcl: KclSettings = field(default_factory=KclSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     observe: ObserveSettings = field(default_factory=ObserveSettings)
 
 
@@ -154,6 +177,7 @@ _SECTIONS = {
     "state": tuple(f.name for f in fields(StateSettings)),
     "kinesis": tuple(f.name for f in fields(KinesisSettings)),
     "kcl": tuple(f.name for f in fields(KclSettings)),
+    "gateway": tuple(f.name for f in fields(GatewaySettings)),
     "observe": tuple(f.name for f in fields(ObserveSettings)),
 }
 _VARIABLES = {
@@ -165,7 +189,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings in ``environment`` and in the file that it names; raise ``SettingsError``."""
     values = _from_file(environment.get(CONFIG_VARIABLE))
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in {CONFIG_VARIABLE, XSD_VARIABLE}:
             continue
         if variable not in _VARIABLES:
             raise SettingsError(f"{variable} is no setting{_meant(variable, _VARIABLES)}")

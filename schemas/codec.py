@@ -39,6 +39,7 @@ KINDS_OF_STREAM: Final[dict[str, dict[int, type]]] = {
         288: events.PaymentForwarded,
         289: events.PaymentConfirmed,
         290: events.StatusRequested,
+        291: events.RecallRequested,
     },
     "outcomes": {
         304: events.PaymentSettled,
@@ -49,6 +50,7 @@ KINDS_OF_STREAM: Final[dict[str, dict[int, type]]] = {
         309: events.PaymentConflicted,
         310: events.PaymentUnknown,
         311: events.CycleNetted,
+        312: events.RecallAnswered,
     },
     "control": {
         320: events.ParticipantListed,

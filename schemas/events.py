@@ -6,8 +6,8 @@ participant that settles.
 
     payments   PaymentSubmitted, AccountCredited, PayeeRiskChanged           key: the account's token
     clearing   PaymentAuthorised, ParticipantAnswered, SettlementCredited    key: the settlement account
-    outbound   PaymentForwarded, PaymentConfirmed, StatusRequested           key: the participant's BIC
-    outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, CycleNetted
+    outbound   PaymentForwarded, PaymentConfirmed, StatusRequested, RecallRequested  key: the participant's BIC
+    outcomes   Payment{Settled,Rejected,Expired,Held,Repeated,Conflicted,Unknown}, RecallAnswered, CycleNetted
     control    ParticipantListed, ParticipantAvailabilityChanged, CutOffScheduled, CycleSettled, BehaviourOrdered:
                told to all shards from there
 """
@@ -232,6 +232,36 @@ class StatusRequested:
     settlement_account: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecallRequested:
+    """To the receiving participant (camt.056), from an edge: the sender asks to have a settled payment back."""
+
+    recall_id: str
+    """One for each payment, derived from its id."""
+    recipient: str
+    """The participant's BIC."""
+    payment_id: str
+    transaction_id: str
+    end_to_end_id: str
+    uetr: str
+    instructing_agent: str
+    amount: Money
+    accepted_us: int
+    """When the payment was accepted."""
+    reason: str
+    """ISO 20022's code."""
+    requested_us: int
+    """When the sender asked."""
+
+    def __post_init__(self) -> None:
+        if is_identifier(self.recall_id) is None:
+            raise not_an_identifier("recall id", self.recall_id)
+        if is_bic(self.recipient) is None:
+            raise not_a_bic(self.recipient)
+        if not 0 < self.requested_us <= TIME_US_MAX:
+            raise _not_from_to("requested_us", self.requested_us, 1, TIME_US_MAX)
+
+
 # --- outcomes ------------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +338,22 @@ class PaymentUnknown:
     """The BIC of the creditor's agent."""
     since_us: int
     """When its deadline passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallAnswered:
+    """What the receiving participant said to a recall, from the participant links."""
+
+    payment_id: str
+    recall_id: str
+    answered_by: str
+    """The participant's BIC."""
+    returned: bool
+    reason: str
+    """ISO 20022's code: why it was returned, or why not."""
+    return_payment_id: str
+    """Of the payment that brings the money back; empty if it was not returned."""
+    answered_us: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from agents.cli.bench import bench
 from agents.cli.chaos import chaos
 from agents.cli.demo import demo
 from agents.cli.failures import Commands
+from agents.cli.gateway import gateway
 from agents.cli.generate import generate
+from agents.cli.participants import participants
 from agents.cli.simulate import simulate
 from agents.cli.stack import stack
 from agents.cli.status import status
@@ -36,7 +38,9 @@ app = typer.Typer(
 app.command()(bench)
 app.command()(chaos)
 app.command()(demo)
+app.command()(gateway)
 app.command()(generate)
+app.command()(participants)
 app.command()(simulate)
 app.command()(stack)
 app.command()(status)

@@ -26,6 +26,9 @@ def demo(
     on: Annotated[
         Place, typer.Option(help="The embedded log; or emulators of Kinesis, DynamoDB and S3, with workers run by KCL.")
     ] = Place.EMBEDDED,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Payments come in over HTTP, from simulated clients of a gateway.")
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +67,7 @@ def demo(
         report.mkdir(parents=True, exist_ok=True)
     tell = partial(console.print, soft_wrap=True)
     with stopped_by_sigterm(), folder_of_run(data, "demo", tell) as folder:
-        plan = Plan(folder, seconds, tps, shards, seed)
+        plan = Plan(folder, seconds, tps, shards, seed, gateway=gateway)
         if not plan.count:
             raise typer.BadParameter(f"no payment in {seconds} s at {tps}/s")
         console.print(

@@ -21,16 +21,21 @@ def validate(
     """Say of each file which message of ISO 20022 it is, whether it is valid, and each violation with its XPath.
 
     Valid by the schema, and by the external code sets of statuses and reasons, which the schema leaves out. A message
-    may be bare or in an envelope. Ends with 0 if all files are valid, with 1 if some are not, with 3 if one could not
-    be read from the disk.
+    may be bare or in an envelope. With PAYMENTS_XSD_DIR, a folder of ISO's schemas, the schema of each message is asked
+    too, and a difference is a violation. Ends with 0 if all files are valid, with 1 if some are not, with 3 if one
+    could not be read from the disk, or its schema is not there.
     """
     import json as json_format
+    import os
     from dataclasses import asdict
 
     from rich.console import Console
 
+    from pipeline.settings import XSD_VARIABLE
     from schemas.errors import Fault
     from schemas.iso20022.document import DOCUMENT_BYTES_MAX
+    from schemas.iso20022.errors import NoSchemaError
+    from schemas.iso20022.second_opinion import IsoSchemas
     from schemas.iso20022.validation import Verdict
     from schemas.iso20022.validation import validate as verdict_on
     from schemas.schemes.catalogue import SCHEMES
@@ -41,10 +46,18 @@ def validate(
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     verdicts: list[Verdict] = []
     unread = False
+    folder = os.environ.get(XSD_VARIABLE)
+    try:
+        schemas = IsoSchemas(Path(folder)) if folder else None
+    except NoSchemaError as failure:
+        raise typer.BadParameter(f"{XSD_VARIABLE}: {failure}", param_hint="environment") from None
     for file in files:
         try:
             with file.open("rb") as opened:
-                verdict = verdict_on(opened.read(DOCUMENT_BYTES_MAX + 1), profile)
+                verdict = verdict_on(opened.read(DOCUMENT_BYTES_MAX + 1), profile, schemas)
+        except NoSchemaError as failure:
+            console.print(f"{file}: {XSD_VARIABLE}: {failure}")
+            raise typer.Exit(3) from None
         except OSError as failure:
             unread = True
             verdict = Verdict(None, (Fault("", "file", f"could not be read: {failure.strerror}"),))

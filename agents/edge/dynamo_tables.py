@@ -4,6 +4,7 @@
     payment/<payment id>            how the payment stands; a conditional write by the rank of its status
     contradiction/<payment id>      two final outcomes of one payment: must never be there
     notice/<source>/<lineage>       a repeat, a conflict, a parked record, under its identity
+    recall/<payment id>             what was answered to the recall of it
     position/<cycle>/<first>/<account>/<currency>
     place/<stream>/<shard>          how far the shard was read, and how many submissions were counted on the way
     fact/<name>                     which log this is about
@@ -27,7 +28,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agents.edge.errors import EdgeError
-from agents.edge.projector_store import FIRST_FINAL_RANK, RANKS, Changes, NoticeRow, PaymentRow
+from agents.edge.projector_store import FIRST_FINAL_RANK, RANKS, Changes, NoticeKind, NoticeRow, PaymentRow
 from agents.edge.reader import Place
 from agents.streams import PAYMENTS
 
@@ -82,7 +83,9 @@ class DynamoTables:
     @contextmanager
     def batch(self, changes: Changes) -> Iterator[None]:
         """Write the effects of ``changes``; then the places that are stored inside the block, with their counts."""
-        items = [*map(_notice, changes.notices), *(_position(*position) for position in changes.positions)]
+        recalls = (_recall(notice) for notice in changes.notices if notice.kind is NoticeKind.RECALLED)
+        positions = (_position(*position) for position in changes.positions)
+        items = [*map(_notice, changes.notices), *recalls, *positions]
         work = [self._writers.submit(self._advance, outcomes) for outcomes in _by_payment(changes.payments)]
         work += [self._writers.submit(self._put, portion) for portion in _portions(items)]
         for written in work:
@@ -189,6 +192,11 @@ class DynamoTables:
         item = self._item(f"payment/{payment_id}")
         return None if item is None else _plain(item)
 
+    def recalls(self, payment_id: str) -> list[tuple[str, str]]:
+        """Return (reason, payment back) of the answer to a recall of a payment; the latter is empty for a no."""
+        item = self._item(f"recall/{payment_id}")
+        return [] if item is None else [(item["reason"]["S"], item["of"]["S"])]
+
     def items(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Return every key with its attributes as Python has them; reads the whole table, for reports and tests."""
         for item in self._scan():
@@ -281,6 +289,10 @@ def _notice(notice: NoticeRow) -> _Item:
         "submission": {"BOOL": notice.submission},
         "arrival_us": _number(arrival_us),
     }
+
+
+def _recall(notice: NoticeRow) -> _Item:
+    return {KEY: _text(f"recall/{notice.payment_id}"), "reason": _text(notice.reason), "of": _text(notice.of)}
 
 
 def _position(cycle: int, first: bytes, account: str, currency: str, net_minor: int) -> _Item:

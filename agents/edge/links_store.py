@@ -1,6 +1,7 @@
 """What the links must not forget: one row per payment they were given to send, its question and its answer.
 
-Rows stay: the row is what keeps a payment from being sent a second time.
+Rows stay: the row is what keeps a payment from being sent a second time.  Beside them lies what is owed to participants
+until they have it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agents.edge.database import EdgeDatabase
 from agents.edge.errors import EdgeError
-from agents.edge.participants import Reply, Transaction
+from agents.edge.link_messages.terms import Reply, Transaction
+from agents.edge.wire.outbox import Outbox
 from schemas import codec
 from schemas.events import PaymentForwarded, StatusRequested
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FILE = "links.sqlite"
@@ -47,10 +49,14 @@ SELECT asked, kind, version, payment FROM intents
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ? AND answered_us IS NULL
 """
 _LIST_OPEN = """
-SELECT instructing_agent, transaction_id, responder FROM intents WHERE answered_us IS NULL ORDER BY number
+SELECT instructing_agent, transaction_id, responder FROM intents
+WHERE answered_us IS NULL AND (deadline_us > ? OR asked) ORDER BY number
+"""
+_PAYMENT = """
+SELECT kind, version, payment FROM intents WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
 """
 _ANSWER = """
-UPDATE intents SET accepted = ?, reason = ?, answered_us = ?, payment = NULL
+UPDATE intents SET accepted = ?, reason = ?, answered_us = ?
 WHERE instructing_agent = ? AND transaction_id = ? AND responder = ? AND answered_us IS NULL
 """
 _ANSWERED = """
@@ -71,6 +77,10 @@ class OpenIntent(NamedTuple):
     payment: PaymentForwarded | None
     """None if the links were asked about it and never given it."""
 
+    def is_in_time(self, now_us: int) -> bool:
+        """Say whether it may be sent now."""
+        return self.payment is not None and now_us < self.payment.deadline_us
+
 
 class Answer(NamedTuple):
     """An answer as it goes, and if need be goes again, to the clearing."""
@@ -86,9 +96,10 @@ class Answer(NamedTuple):
 class LinksStore:
     """The links' own database; what writes runs inside ``database.transaction()``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, addresses: Mapping[str, str]) -> None:
         self.database = EdgeDatabase(folder / FILE, _SCHEMA, "FULL")
         self._connection: sqlite3.Connection = self.database.connection
+        self.outbox = Outbox(self.database, addresses)
 
     def intend(self, payment: PaymentForwarded) -> bool:
         """Note that ``payment`` is to be sent; return False if that was noted before."""
@@ -113,12 +124,23 @@ class LinksStore:
         return transaction
 
     def answer(self, reply: Reply, now_us: int) -> Answer:
-        """Note a participant's reply and return the answer for the clearing: the first reply, if there was one."""
+        """Note a reply about a known payment and return the answer for the clearing: the first reply there was."""
         self._connection.execute(_ANSWER, (reply.accepted, reply.reason, now_us, *reply.transaction))
-        row = self._connection.execute(_ANSWERED, reply.transaction).fetchone()
-        if row is None:
-            raise EdgeError(f"{reply.transaction.responder} answers {reply.transaction}, which it was never sent")
-        return _answer(row)
+        return _answer(self._connection.execute(_ANSWERED, reply.transaction).fetchone())
+
+    def find_answer(self, transaction: Transaction) -> Answer | None:
+        """Return the answer to a payment, if it has come."""
+        row = self._connection.execute(f"{_ANSWERED} AND answered_us IS NOT NULL", transaction).fetchone()
+        return None if row is None else _answer(row)
+
+    def is_known(self, transaction: Transaction) -> bool:
+        """Say whether these links ever had to do with a payment."""
+        return self._connection.execute(_ANSWERED, transaction).fetchone() is not None
+
+    def find_payment(self, transaction: Transaction) -> PaymentForwarded | None:
+        """Return a payment that these links were given to send, answered or not; None if there is none."""
+        row = self._connection.execute(_PAYMENT, transaction).fetchone()
+        return None if row is None else self._decoded(transaction, *row)
 
     def mark_put(self, numbers: Iterable[int]) -> None:
         """Note that the log has these answers."""
@@ -129,15 +151,20 @@ class LinksStore:
         row = self._connection.execute(_FIND_OPEN, transaction).fetchone()
         if row is None:
             return None
-        asked, kind, version, body = row
+        asked, *encoded = row
+        return OpenIntent(bool(asked), self._decoded(transaction, *encoded))
+
+    def _decoded(
+        self, transaction: Transaction, kind: int, version: int, body: bytes | None
+    ) -> PaymentForwarded | None:
         payment = None if body is None else codec.decode(kind, version, body)
         if payment is not None and not isinstance(payment, PaymentForwarded):
             raise EdgeError(f"{self.database.path}: the intent of {transaction} is a {type(payment).__name__}")
-        return OpenIntent(bool(asked), payment)
+        return payment
 
-    def open_transactions(self) -> list[Transaction]:
-        """Return all that were to be sent and have no answer, oldest first."""
-        rows = self._connection.execute(_LIST_OPEN)
+    def open_transactions(self, now_us: int) -> list[Transaction]:
+        """Return all whose answer still matters, and has not come: their time is not over, or the clearing asks."""
+        rows = self._connection.execute(_LIST_OPEN, (now_us,))
         return [Transaction(*row) for row in rows]
 
     def answers_to_put(self) -> list[Answer]:

@@ -1,25 +1,46 @@
 """How simulated participants answer: a function of a seed and the transaction, so that a rerun answers alike.
 
-Most accept, in 20 to 80 ms or, where a person's phone or an old core system is in the way, in about a second.  Some
-reject.  A few answer behind the deadline, some of those by less than a millisecond, and a few not at all.  Those that
-only a foreign clearing reaches may be silent until they are asked, or for ever: their payments stay in limbo.
+Most accept, soon or, where a person's phone or an old core system is in the way, in about a second.  Some reject.  A
+few answer behind the deadline, some of those by less than a millisecond, and a few not at all.  Those that only a
+foreign clearing reaches may be silent until they are asked, or for ever: their payments stay in limbo.  What comes
+behind its deadline is refused.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from agents.edge.link_messages.terms import FOLLOWING_A_RECALL, Recall, RecallAnswer, ReceivedPayment, Return
 from agents.edge.workload.draws import TEN_THOUSAND, Draws
-from schemas.events import PaymentForwarded
 from schemas.schemes.catalogue import SCHEMES
 
-NEVER_RECEIVED: Final = "AG09"
-"""ISO 20022: the original was never received."""
-
+NEVER_HAD: Final = "NOOR"
+"""ISO 20022: no original transaction was received."""
+_RECALL_REFUSED: Final = 5_000
+_RECALL_REASONS: Final = ("AC04", "AM04", "CUST", "LEGL", "NOAS")
 _REASONS: Final = {"fps": ("1114", "1160", "1161", "1167"), "sct-inst": ("AC01", "AC04", "AC06", "MS03")}
-_REJECTED, _LATE, _SILENT, _ON_THE_DEADLINE = 200, 40, 25, 15
-_SILENT_ABROAD, _SILENT_UNTIL_ASKED = 800, 800
-_UNHURRIED = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How participants answer: shares of ten thousand, and times."""
+
+    rejected: int = 200
+    late: int = 40
+    silent: int = 25
+    on_the_deadline: int = 15
+    """Within a millisecond of it, before or behind."""
+    silent_abroad: int = 800
+    """For ever; of those that a foreign clearing reaches, as is the next."""
+    silent_until_asked: int = 800
+    unhurried: int = 800
+    """In 0.7 to 1.5 s instead of ``prompt_ms``."""
+    prompt_ms: tuple[int, int] = (20, 80)
+    """From receipt to answer."""
+
+
+MANNERS: Final = Manners()
 
 
 class Plan(NamedTuple):
@@ -34,25 +55,51 @@ class Plan(NamedTuple):
     """How long it takes to answer a status request; None: it does not."""
 
 
-def plan_answer(seed: int, payment: PaymentForwarded, received_us: int) -> Plan:
+def deadline_of(payment: ReceivedPayment) -> int:
+    """Return until when the receiving participant's answer counts."""
+    return payment.accepted_us + SCHEMES[payment.scheme].answer_us_max
+
+
+def plan_answer(seed: int, payment: ReceivedPayment, received_us: int, manners: Manners = MANNERS) -> Plan:
     """Return what the receiving participant does with ``payment``, received at ``received_us``."""
-    transfer = payment.transfer
-    draws = Draws(seed, "answer", transfer.debtor.agent, transfer.transaction_id)
+    plan = _plan_in_time(seed, payment, received_us, manners)
+    if received_us < deadline_of(payment):
+        return plan
+    return plan._replace(accepted=False, reason=SCHEMES[payment.scheme].reasons.timeout)
+
+
+def plan_recall(seed: int, recall: Recall, *, is_known: bool) -> tuple[RecallAnswer, int]:
+    """Return what the receiving participant says to a recall, and how many microseconds later."""
+    draws = Draws(seed, "recall", *recall.transaction)
+    after_us = draws.between(200_000, 1_000_000)
+    if not is_known:
+        return RecallAnswer(recall.transaction, NEVER_HAD, None), after_us
+    if draws.happens(_RECALL_REFUSED):
+        return RecallAnswer(recall.transaction, draws.pick(_RECALL_REASONS), None), after_us
+    back = Return(f"RT{draws.token().upper()}", recall.amount)
+    return RecallAnswer(recall.transaction, FOLLOWING_A_RECALL, back), after_us
+
+
+def _plan_in_time(seed: int, payment: ReceivedPayment, received_us: int, manners: Manners) -> Plan:
+    agent, transaction_id, _ = payment.transaction
+    draws = Draws(seed, "answer", agent, transaction_id)
+    deadline_us = deadline_of(payment)
     accepted, reason = True, ""
-    if draws.happens(_REJECTED):
+    if draws.happens(manners.rejected):
         accepted, reason = False, draws.pick(_REASONS.get(payment.scheme, _REASONS["sct-inst"]))
-    prompt_us = draws.between(700_000, 1_500_000) if draws.happens(_UNHURRIED) else draws.between(20_000, 80_000)
+    low_ms, high_ms = (700, 1_500) if draws.happens(manners.unhurried) else manners.prompt_ms
+    answer_us = received_us + draws.between(low_ms * 1_000, high_ms * 1_000)
     asked_after_us = draws.between(300_000, 2_500_000)
     drawn = draws.below(TEN_THOUSAND)
     if SCHEMES[payment.scheme].on_timeout == "hold":
-        if drawn < _SILENT_ABROAD:
+        if drawn < manners.silent_abroad:
             return Plan(accepted, reason, None, None)
-        if drawn < _SILENT_ABROAD + _SILENT_UNTIL_ASKED:
+        if drawn < manners.silent_abroad + manners.silent_until_asked:
             return Plan(accepted, reason, None, asked_after_us)
-    elif drawn < _LATE:
-        return Plan(accepted, reason, payment.deadline_us + draws.between(100_000, 2_000_000), asked_after_us)
-    elif drawn < _LATE + _SILENT:
+    elif drawn < manners.late:
+        return Plan(accepted, reason, deadline_us + draws.between(100_000, 2_000_000), asked_after_us)
+    elif drawn < manners.late + manners.silent:
         return Plan(accepted, reason, None, None)
-    elif drawn < _LATE + _SILENT + _ON_THE_DEADLINE:
-        return Plan(accepted, reason, payment.deadline_us + draws.between(-1_000, 1_000), asked_after_us)
-    return Plan(accepted, reason, received_us + prompt_us, asked_after_us)
+    elif drawn < manners.late + manners.silent + manners.on_the_deadline:
+        return Plan(accepted, reason, deadline_us + draws.between(-1_000, 1_000), asked_after_us)
+    return Plan(accepted, reason, answer_us, asked_after_us)

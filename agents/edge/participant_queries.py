@@ -56,6 +56,11 @@ class ParticipantQueries:
             nets[account] = nets.get(account, 0) + flow.paid_in - flow.paid_out
         return {account: net for account, net in sorted(nets.items()) if net}
 
+    def has_received(self, instructing_agent: str, transaction_id: str, responder: str) -> bool:
+        """Say whether a payment has reached the participant that is to take it."""
+        query = "SELECT 1 FROM received WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?"
+        return self._connection.execute(query, (instructing_agent, transaction_id, responder)).fetchone() is not None
+
     def contradicted(self) -> int:
         """Return how many times a participant was told two endings of one payment; anything but 0 is an alarm."""
         return self._count("SELECT COUNT(*) FROM confirmed WHERE contradicted")

@@ -18,6 +18,8 @@ from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from agents.edge.errors import EdgeError
 from pipeline.errors import PipelineError, Poison
 from pipeline.observe.logging import configure
@@ -115,7 +117,7 @@ def run_process(main: Callable[[Clock, Stop], Awaitable[None]]) -> int:
     """Run ``main`` to its end and return the exit code."""
     configure("info")
     try:
-        asyncio.run(_listening(main))
+        uvloop.run(_listening(main))
     except (EdgeError, PipelineError, Poison, sqlite3.Error, OSError) as failure:
         logger.critical("stopped: %s", failure)
         return EXIT_FAILED

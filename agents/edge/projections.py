@@ -79,10 +79,18 @@ def _unknown(event: events.PaymentUnknown, heading: Heading, changes: Changes) -
 
 def _repeated(event: events.PaymentRepeated, heading: Heading, changes: Changes) -> None:
     changes.notices.append(NoticeRow(NoticeKind.REPEATED, heading, event.payment_id, event.of))
+    _stand_behind_another(event.payment_id, event.of, Status.REPEATED, heading, changes)
 
 
 def _conflicted(event: events.PaymentConflicted, heading: Heading, changes: Changes) -> None:
     changes.notices.append(NoticeRow(NoticeKind.CONFLICT, heading, event.payment_id, event.of))
+    _stand_behind_another(event.payment_id, event.of, Status.CONFLICT, heading, changes)
+
+
+def _stand_behind_another(payment_id: str, of: str, status: Status, heading: Heading, changes: Changes) -> None:
+    """Say how a payment stands that is not carried out because of another; its own repeat says nothing new."""
+    if payment_id != of:
+        changes.payments.append(PaymentRow(payment_id, status, heading, detail=of))
 
 
 def _parked(event: Parked, heading: Heading, changes: Changes) -> None:
@@ -95,6 +103,13 @@ def _parked(event: Parked, heading: Heading, changes: Changes) -> None:
     ends_a_payment = is_submission(parked) if stream == PAYMENTS else parked is not None and parked.kind == _AUTHORISED
     where = f"{event.source} {event.position}"
     changes.notices.append(NoticeRow(NoticeKind.PARKED, heading, "", where, event.reason, submission=ends_a_payment))
+
+
+def _recalled(event: events.RecallAnswered, heading: Heading, changes: Changes) -> None:
+    notice = NoticeRow(
+        NoticeKind.RECALLED, heading, event.payment_id, event.return_payment_id, event.reason, submission=False
+    )
+    changes.notices.append(notice)
 
 
 def _netted(event: events.CycleNetted, _heading: Heading, changes: Changes) -> None:
@@ -113,6 +128,7 @@ _PROJECTIONS: Final[dict[type, Callable[[Any, Heading, Changes], None]]] = {
     events.PaymentUnknown: _unknown,
     events.PaymentRepeated: _repeated,
     events.PaymentConflicted: _conflicted,
+    events.RecallAnswered: _recalled,
     events.CycleNetted: _netted,
     Parked: _parked,
     SourceEnded: _nothing,

@@ -101,9 +101,9 @@ class ProjectorQueries:
     def reasons(self) -> list[tuple[str, str, int]]:
         """Return (status, reason, count) of what did not settle, most frequent first."""
         rows = self._connection.execute(
-            "SELECT status, reason, COUNT(*) AS count FROM payments WHERE status != ? "
+            "SELECT status, reason, COUNT(*) AS count FROM payments WHERE status NOT IN (?, ?, ?) "
             "GROUP BY status, reason ORDER BY count DESC, status, reason",
-            (Status.SETTLED,),
+            (Status.SETTLED, Status.REPEATED, Status.CONFLICT),
         )
         return rows.fetchall()
 
@@ -131,6 +131,14 @@ class ProjectorQueries:
             "GROUP BY cycle, account, currency ORDER BY cycle, account, currency"
         )
         return [Net(*row) for row in rows]
+
+    def recalls(self, payment_id: str) -> list[tuple[str, str]]:
+        """Return (reason, payment back) of every answer to a recall of a payment; the latter is empty for a no."""
+        rows = self._connection.execute(
+            "SELECT reason, of FROM notices WHERE kind = ? AND payment_id = ? ORDER BY arrival_us",
+            (NoticeKind.RECALLED, payment_id),
+        )
+        return rows.fetchall()
 
     def expected_nets(self) -> list[Net]:
         """Return the net positions that the settled payments add up to: a second way to :meth:`nets`."""

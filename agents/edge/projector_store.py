@@ -50,8 +50,12 @@ CREATE TABLE IF NOT EXISTS submissions (
 
 
 class Status(StrEnum):
-    """How a payment stands."""
+    """How a payment stands, the later the further."""
 
+    REPEATED = "repeated"
+    """It has another payment's identity and content, and is that payment."""
+    CONFLICT = "conflict"
+    """It has another payment's identity, and other content."""
     UNKNOWN = "unknown"
     HELD = "held"
     REJECTED = "rejected"
@@ -69,6 +73,8 @@ class NoticeKind(StrEnum):
     REPEATED = "repeated"
     CONFLICT = "conflict"
     PARKED = "parked"
+    RECALLED = "recalled"
+    """A recall of it was answered: ``of`` is the payment that brings the money back, if one does."""
 
 
 class Heading(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agents.edge.errors import EdgeError
 from agents.edge.projector_queries import open_queries
@@ -30,18 +30,43 @@ def open_tables(name: str, region: str | None) -> ProjectorTables:
     return tables
 
 
-def find_payment(name: str, region: str | None, payment_id: str) -> Mapping[str, object] | None:
-    """Return how a payment stands in the tables called ``name``, or None; ``EdgeError`` if they cannot be read."""
+class NoTablesError(EdgeError):
+    """No projector has made its tables there, yet."""
+
+
+class PaymentReader(Protocol):
+    """Says how payments stand."""
+
+    def payment(self, payment_id: str) -> Mapping[str, object] | None:
+        """Return how a payment stands - status, reason, detail, minor, currency, cycle, times - or None."""
+
+    def recalls(self, payment_id: str) -> list[tuple[str, str]]:
+        """Return (reason, payment back) of every answer to a recall of a payment; the latter is empty for a no."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+def open_reader(name: str, region: str | None) -> PaymentReader:
+    """Return a reader of the tables called ``name``; ``NoTablesError`` if there are none."""
     kind, place = _parts(name)
     if kind == _DYNAMODB:
-        return _dynamo_tables(place, region).payment(payment_id)
-    if not (Path(place) / FILE).exists():
-        raise EdgeError(f"no projector keeps its tables in {place}")
-    queries = open_queries(Path(place))
-    try:
-        return queries.payment(payment_id)
-    finally:
+        return _dynamo_tables(place, region)
+    if (Path(place) / FILE).exists():
+        queries = open_queries(Path(place))
+        if queries.are_possible():
+            return queries
         queries.close()
+    raise NoTablesError(f"no projector keeps its tables in {place}")
+
+
+def find_payment(name: str, region: str | None, payment_id: str) -> Mapping[str, object] | None:
+    """Return how a payment stands in the tables called ``name``, or None; ``EdgeError`` if they cannot be read."""
+    reader = open_reader(name, region)
+    try:
+        return reader.payment(payment_id)
+    finally:
+        reader.close()
 
 
 def _dynamo_tables(table: str, region: str | None) -> DynamoTables:

@@ -101,7 +101,7 @@ class Chaos:
 
     def _problems(self, recording: LogRecording) -> Iterator[Problem]:
         plan, participants = self._plan, Participants.of(control.listings())
-        ordered = orders_of(recording, plan.seed, plan.count, plan.folder / "links", participants)
+        ordered = orders_of(recording, plan.seed, plan.count, plan.folder / "participants", participants)
         self.result.audited = len(ordered.orders)
         yield from ordered.problems
         orders = ordered.orders

@@ -92,6 +92,25 @@ PUBLISH = HistogramDefinition(
 COMMIT = HistogramDefinition("pipeline_commit_seconds", "Writing a batch's state.", ("stage",), PART_SECONDS)
 """Memory only; above some milliseconds the state store is stalling on its compactions."""
 
+# --- at the gateway ------------------------------------------------------------------------------------------------
+
+REQUESTS = CounterDefinition(
+    "payments_gateway_requests", "Requests answered, by what they asked for.", ("route", "status")
+)
+"""429 is a client above its own rate; 503 is the gateway or the log that cannot keep up: alert on these."""
+
+ANSWER = HistogramDefinition(
+    "payments_gateway_answer_seconds", "From a payment's last byte to its answer, durable.", (), HOP_SECONDS
+)
+"""Grows with the syncs of vault, claims and log, and with the batch."""
+
+GATEWAY_BATCH = HistogramDefinition(
+    "payments_gateway_batch_payments", "Payments claimed and put together.", (), BATCH_RECORDS
+)
+"""One at a time is an idle gateway; mostly at the upper end, it is as fast as its disk lets it be."""
+
+WAITING = GaugeDefinition("payments_gateway_waiting", "Payments that wait for their batch.", ())
+
 # --- how far behind ------------------------------------------------------------------------------------------------
 
 LAG_RECORDS = GaugeDefinition("pipeline_lag_records", "User records behind the last batch.", ("stage", "shard"))

@@ -30,11 +30,13 @@ class Metrics:
 
     def counter(self, definition: CounterDefinition, *labels: str) -> Counter:
         """Return the counter of these label values, in the order of the definition."""
-        return self._counters[definition].labels(*labels)
+        counter = self._counters[definition]
+        return counter.labels(*labels) if definition.labels else counter
 
     def gauge(self, definition: GaugeDefinition, *labels: str) -> Gauge:
         """Return the gauge of these label values."""
-        return self._gauges[definition].labels(*labels)
+        gauge = self._gauges[definition]
+        return gauge.labels(*labels) if definition.labels else gauge
 
     def histogram(self, definition: HistogramDefinition, *labels: str) -> Histogram:
         """Return the histogram of these label values."""

@@ -9,3 +9,7 @@ class UnreadableDocumentError(ValueError):
 
 class NotConvertibleError(ValueError):
     """A valid message, or a transaction of one, that says less or more than the event can; the message says what."""
+
+
+class NoSchemaError(Exception):
+    """ISO's schema of a message is wanted, and not there; the message says where it was looked for."""

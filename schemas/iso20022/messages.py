@@ -10,7 +10,7 @@ misspelt.  And some queues carry a message as text inside an element, which is r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -22,10 +22,12 @@ from schemas.iso20022.errors import UnreadableDocumentError
 from schemas.iso20022.message_name import NAMESPACE_PREFIX, READ, MessageName
 from schemas.iso20022.simple_types import WHITESPACE
 from schemas.iso20022.tables import Structure, table_of
-from schemas.iso20022.walk import Content, path_of, walk
+from schemas.iso20022.walk import Content, path_of, paths_of_children, walk
 from schemas.wording import shown
 
 _HEADER_FAMILY: Final = "head.001"
+MESSAGES_MAX: Final = 1_000
+"""Of one document: what is wrong with one of many is named by its place among them, which takes time."""
 _PAYLOADS_MAX: Final = 100
 """Texts of one document that are read as documents."""
 
@@ -42,12 +44,16 @@ class Message:
     content: Content
     """Of the ``Document``; whole if there are no faults."""
     faults: tuple[Fault, ...]
+    element: etree._Element | None = field(default=None, compare=False, repr=False)
+    """What was walked over, for who wants a second opinion; None where nothing was."""
 
 
 def read_messages(data: bytes) -> tuple[Message, ...]:
     """Return the messages in a document, at least one, or raise ``UnreadableDocumentError``."""
     root = parse(data)
-    messages = tuple(_messages_below(root)) or tuple(_messages_in_texts(root))
+    messages = tuple(islice(_messages_below(root), MESSAGES_MAX + 1)) or tuple(_messages_in_texts(root))
+    if len(messages) > MESSAGES_MAX:
+        raise UnreadableDocumentError(f"holds more than {MESSAGES_MAX} messages")
     if not messages:
         raise UnreadableDocumentError(
             f"holds no message of ISO 20022: its root is {shown(etree.QName(root).localname)}"
@@ -56,20 +62,20 @@ def read_messages(data: bytes) -> tuple[Message, ...]:
 
 
 def _messages_below(root: etree._Element) -> Iterator[Message]:
-    pending = [root]
+    pending = [(root, path_of(root))]
     header: MessageName | None = None
     while pending:
-        element = pending.pop()
+        element, path = pending.pop()
         local_name = etree.QName(element).localname
         if local_name == "Document":
-            yield _read(element, header)
+            yield _read(element, path, header)
             header = None
         elif local_name == "AppHdr":
             header = _named_by(element)
         else:
-            bare = _bare(element, local_name)
+            bare = _bare(element, path, local_name)
             if bare is None:
-                pending.extend(reversed(element))
+                pending.extend(reversed(paths_of_children(element, path)))
             else:
                 yield bare
 
@@ -80,8 +86,8 @@ def _messages_in_texts(root: etree._Element) -> Iterator[Message]:
         yield from _messages_below(parse(text.encode()))
 
 
-def _read(document: etree._Element, header: MessageName | None) -> Message:
-    namespace, path = etree.QName(document).namespace or "", path_of(document)
+def _read(document: etree._Element, path: str, header: MessageName | None) -> Message:
+    namespace = etree.QName(document).namespace or ""
     name = MessageName.in_text(namespace)
     wrong = _cannot_read(name, namespace)
     table = None if name is None or wrong else table_of(name)
@@ -92,7 +98,7 @@ def _read(document: etree._Element, header: MessageName | None) -> Message:
     faults = reading.faults
     if header is not None and header != name:
         faults = (*faults, Fault(path, "header", f"is {name}, and its AppHdr says {header}"))
-    return Message(name, path, has_document=True, content=reading.content, faults=faults)
+    return Message(name, path, has_document=True, content=reading.content, faults=faults, element=document)
 
 
 def _cannot_read(name: MessageName | None, namespace: str) -> str | None:
@@ -112,7 +118,7 @@ def _named_by(header: etree._Element) -> MessageName | None:
     return MessageName.in_text(identifier.strip(WHITESPACE))
 
 
-def _bare(element: etree._Element, local_name: str) -> Message | None:
+def _bare(element: etree._Element, path: str, local_name: str) -> Message | None:
     """Return the message that is ``element`` without a ``Document`` around it, or None if it is something else."""
     envelope = element.getparent()
     if envelope is None:
@@ -131,5 +137,6 @@ def _bare(element: etree._Element, local_name: str) -> Message | None:
         if table is not None and inner is not None and inner.name == local_name and isinstance(inner.kind, Structure):
             reading = walk(element, table, inner.kind)
             content: Content = {local_name: reading.content}
-            return Message(name, path_of(element), has_document=False, content=content, faults=reading.faults)
+            faults = reading.faults
+            return Message(name, path, has_document=False, content=content, faults=faults, element=element)
     return None

@@ -5,7 +5,6 @@ A fault's rule is the scheme's name and the kind of rule: ``sct-inst.currency``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -69,6 +68,7 @@ class _Rules:
         self._content: Content = inner if isinstance(inner, dict) else {}
         self._family = family
         self._scheme = scheme
+        self._rules = scheme.messages.by_family[family]
 
     def faults(self) -> Iterator[Fault]:
         yield from self._wrong_counts()
@@ -79,11 +79,6 @@ class _Rules:
 
     def _at(self, names: str) -> Iterator[Place]:
         return places(self._path, self._content, names)
-
-    def _mine(self, place: str) -> str | None:
-        """Return the names below this message of a place in any message, or None if it is in another."""
-        family, _, names = place.partition("/")
-        return names if family == self._family else None
 
     def _fault(self, path: str, kind: str, message: str) -> Fault:
         return Fault(path, f"{self._scheme.name}.{kind}", message)
@@ -118,24 +113,20 @@ class _Rules:
                 yield self._fault(path, "reference", f"has {len(str(text))} characters, more than {most}")
 
     def _missing(self) -> Iterator[Fault]:
-        for place in self._scheme.messages.required:
-            names = self._mine(place)
-            transactions = _TRANSACTIONS[self._family]
-            if names is None:
-                continue
+        transactions = _TRANSACTIONS[self._family]
+        for names in self._rules.required:
             inside = names.removeprefix(f"{transactions}/")
             for path, transaction in self._at(transactions):
                 if not any(places(path, transaction, inside)):
                     yield self._fault(f"{path}/{inside}", "required", "is missing")
 
     def _wrong_texts(self) -> Iterator[Fault]:
-        rules = self._scheme.messages
-        for place, texts in rules.allowed.items():
-            for path, text in self._at(self._mine(place) or "-"):
+        for names, texts in self._rules.allowed:
+            for path, text in self._at(names):
                 if text not in texts:
                     wanted = f"is {shown(str(text))}, not {' or '.join(sorted(texts))}"
                     yield self._fault(path, "code", wanted if texts else "is not used in this scheme")
-        for place, form in rules.forms.items():
-            for path, text in self._at(self._mine(place) or "-"):
-                if re.fullmatch(form, str(text)) is None:
-                    yield self._fault(path, "form", f"does not match {form}")
+        for names, form in self._rules.forms:
+            for path, text in self._at(names):
+                if form.fullmatch(str(text)) is None:
+                    yield self._fault(path, "form", f"does not match {form.pattern}")

@@ -8,6 +8,7 @@ from schemas.errors import Fault
 from schemas.iso20022.errors import UnreadableDocumentError
 from schemas.iso20022.messages import read_messages
 from schemas.iso20022.scheme_rules import check_scheme
+from schemas.iso20022.second_opinion import IsoSchemas
 from schemas.schemes.profile import SchemeProfile
 
 
@@ -24,8 +25,11 @@ class Verdict:
         return not self.violations
 
 
-def validate(document: bytes, scheme: SchemeProfile | None = None) -> Verdict:
-    """Return the verdict on a document by schema and code sets, and by the rules of ``scheme``; whatever it is."""
+def validate(document: bytes, scheme: SchemeProfile | None = None, schemas: IsoSchemas | None = None) -> Verdict:
+    """Return the verdict on a document by schema and code sets, and by the rules of ``scheme``; whatever it is.
+
+    With ISO's own ``schemas`` their verdict is compared; ``NoSchemaError`` if they have not the message's.
+    """
     try:
         messages = read_messages(document)
     except UnreadableDocumentError as failure:
@@ -33,6 +37,8 @@ def validate(document: bytes, scheme: SchemeProfile | None = None) -> Verdict:
     violations: list[Fault] = []
     for message in messages:
         violations += message.faults
+        if schemas is not None:
+            violations += schemas.differences(message)
         if scheme is not None and not message.faults:
             violations += check_scheme(message, scheme)
     names = dict.fromkeys(str(message.name) for message in messages if message.name is not None)

@@ -10,6 +10,7 @@ everything that is wrong, up to ``FAULTS_MAX``, and takes time and memory in pro
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -75,6 +76,19 @@ def path_of(element: etree._Element) -> str:
         numbered = before or next(step.itersiblings(step.tag), None) is not None
         steps.append(f"{_name(step)}[{before + 1}]" if numbered else _name(step))
     return "/" + "/".join(reversed(steps))
+
+
+def paths_of_children(element: etree._Element, path: str) -> list[tuple[etree._Element, str]]:
+    """Return what is in the element at ``path``, each with its XPath, in time in proportion to how much there is."""
+    children = list(element)
+    totals = Counter(child.tag for child in children)
+    met: Counter[str] = Counter()
+    placed = []
+    for child in children:
+        met[child.tag] += 1
+        number = f"[{met[child.tag]}]" if totals[child.tag] > 1 else ""
+        placed.append((child, f"{path}/{_name(child)}{number}"))
+    return placed
 
 
 def _name(element_or_tag: etree._Element | str | bytes) -> str:

@@ -5,9 +5,10 @@ A profile is part of the activated behaviour: two builds that differ in one are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,28 @@ class ReasonCodes:
     """The sender has as many payments open as we take: an error at the instructed agent, which is us."""
 
 
+class FamilyRules(NamedTuple):
+    """The rules of one family of messages; places begin below the message's own element."""
+
+    required: tuple[str, ...]
+    allowed: tuple[tuple[str, frozenset[str]], ...]
+    forms: tuple[tuple[str, re.Pattern[str]], ...]
+
+    @classmethod
+    def of(cls, rules: MessageRules, family: str) -> Self:
+        """Return what ``rules`` say of the messages of ``family``."""
+        prefix = f"{family}/"
+
+        def own(place: str) -> str:
+            return place.removeprefix(prefix) if place.startswith(prefix) else ""
+
+        return cls(
+            tuple(own(place) for place in rules.required if own(place)),
+            tuple((own(place), texts) for place, texts in rules.allowed.items() if own(place)),
+            tuple((own(place), re.compile(form)) for place, form in rules.forms.items() if own(place)),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class MessageRules:
     """What a scheme demands of ISO 20022 messages beyond their schema.
@@ -93,6 +116,11 @@ class MessageRules:
     own_reasons: Mapping[str, str] = field(default_factory=dict)
     """ISO 20022's reason code -> the scheme's own, where it has its own; each stands for one only."""
 
+    by_family: Mapping[str, FamilyRules] = field(init=False)
+    """What a message's family has of these rules."""
+
     def __post_init__(self) -> None:
+        families = {name.rpartition(".")[0].rpartition(".")[0] for name in self.names}
+        object.__setattr__(self, "by_family", {family: FamilyRules.of(self, family) for family in families})
         if len(set(self.own_reasons.values())) < len(self.own_reasons):
             raise ValueError("two reason codes of ISO 20022 share one of the scheme's own")

@@ -116,6 +116,17 @@ def test_two_final_outcomes_of_one_payment_are_a_contradiction(
     assert kept.counts().settled == 1
 
 
+@pytest.mark.parametrize("back", ["pay-back", ""])
+def test_what_was_answered_to_a_recall_is_found_by_its_payment(kept: TablesUnderTest, back: str) -> None:
+    answered = NoticeRow(NoticeKind.RECALLED, heading(7), "pay-1", back, "FOCR", submission=False)
+    for _ in range(2):
+        kept.write(payment(Status.SETTLED, 1), notices=[answered])
+
+    reader = kept.tables if isinstance(kept.tables, DynamoTables) else kept.queries()
+
+    assert (reader.recalls("pay-1"), reader.recalls("pay-0")) == ([("FOCR", back)], [])
+
+
 def test_submissions_are_counted_with_the_place_that_they_were_read_up_to(kept: TablesUnderTest) -> None:
     kept.move(PAYMENTS, {"shard-0": Place(10, ended=False), "shard-1": Place(4, ended=False)}, {"shard-0": 3})
     kept.restart()

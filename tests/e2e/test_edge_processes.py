@@ -8,17 +8,20 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from agents.edge.link_messages.terms import ReceivedPayment, Transaction
+from agents.edge.participant_addresses import write_addresses
 from agents.edge.participant_answers import plan_answer
 from agents.edge.participant_queries import ParticipantQueries
 from agents.edge.projector import Projector
 from agents.edge.projector_store import FILE, SqliteTables
 from agents.streams import CLEARING, CONTROL, OUTBOUND, OUTCOMES, PAYMENTS
+from demo.participants import Ends
 from pipeline.errors import Poison
 from pipeline.kernel.envelope import decode
 from pipeline.kernel.hashrange import FULL_RANGE
@@ -34,12 +37,11 @@ SECONDS_MAX = 60.0
 SEED = 1
 
 
-class EdgeProcess:
-    """One edge, run as a user runs it."""
+class OurProcess:
+    """A process, run as a user runs it."""
 
-    def __init__(self, name: str, folder: Path, *options: str) -> None:
-        self._command = [sys.executable, "-m", f"agents.edge.{name}", "--log", f"local:{folder / 'log'}"]
-        self._command += ["--data", str(folder / "data"), *options]
+    def __init__(self, *arguments: str) -> None:
+        self._command = [sys.executable, "-m", *arguments]
         self.start()
 
     def start(self) -> None:
@@ -54,6 +56,14 @@ class EdgeProcess:
         return self.process.wait(SECONDS_MAX)
 
 
+class EdgeProcess(OurProcess):
+    """One edge."""
+
+    def __init__(self, name: str, folder: Path, *options: str) -> None:
+        where = ("--log", f"local:{folder / 'log'}", "--data", str(folder / "data"))
+        super().__init__(f"agents.edge.{name}", *where, *options)
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return when ``condition`` holds; fail if it does not within the time that anything here may take."""
     end = time.monotonic() + SECONDS_MAX
@@ -62,16 +72,20 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.003)
 
 
-def kill_again_and_again(edge: EdgeProcess, progress: Callable[[], int], steps: Iterator[None]) -> None:
-    """Kill ``edge`` when it has got a little further, at a moment that nobody chose; then let it go on."""
+def kill_again_and_again(
+    victims: Sequence[OurProcess], progress: Callable[[], int], steps: Iterator[None], kills: int = KILLS
+) -> None:
+    """Kill the victims when they have got a little further, at a moment that nobody chose; then let them go on."""
     chance = Random(SEED)
-    for _ in range(KILLS):
+    for _ in range(kills):
         next(steps, None)
         begun = progress()
         wait_until(lambda begun=begun: progress() > begun)  # type: ignore[misc]
         time.sleep(chance.random() * 0.02)
-        edge.kill()
-        edge.start()
+        for victim in victims:
+            victim.kill()
+        for victim in victims:
+            victim.start()
     for _ in steps:
         pass
 
@@ -104,7 +118,7 @@ def test_a_killed_generator_submits_every_index_and_repeats_only_bytes(log: Loca
     options = ("--count", str(count), "--tps", "300", "--accounts", "1000", "--hearing-seconds", "0")
     generator = EdgeProcess("generator", tmp_path, *options)
 
-    kill_again_and_again(generator, lambda: len(records_of(log, PAYMENTS)), no_steps())
+    kill_again_and_again([generator], lambda: len(records_of(log, PAYMENTS)), no_steps())
 
     assert generator.process.wait(SECONDS_MAX) == 0
     records = distinct(records_of(log, PAYMENTS))
@@ -119,26 +133,52 @@ def forwarded(number: int, deadline_us: int) -> PaymentForwarded:
     return PaymentForwarded(transfer, "sct-inst", f"{BANK_A}/EUR", deadline_us)
 
 
-def test_killed_links_send_nothing_twice_and_lose_no_answer(log: LocalLog, tmp_path: Path) -> None:
+def received(payment: PaymentForwarded) -> ReceivedPayment:
+    transfer = payment.transfer
+    transaction = Transaction(BANK_A, transfer.transaction_id, BANK_B)
+    return ReceivedPayment(transaction, payment.scheme, transfer.amount, transfer.accepted_us, "")
+
+
+class LinkedProcesses:
+    """The links and the participants at their other end."""
+
+    def __init__(self, folder: Path) -> None:
+        ends = Ends.in_folder(folder)
+        banks = {ends.participants_address: [BANK_A, BANK_B]}
+        write_addresses(ends.addresses_file, banks)
+        data = ("--data", str(folder / "banks"), "--seed", str(SEED))
+        self.participants = OurProcess("agents.cli", "participants", *data, *ends.participants_options)
+        self.links = EdgeProcess("links", folder, *ends.links_options)
+
+    def victims(self, who: str) -> list[OurProcess]:
+        """Return the processes that ``who`` names."""
+        everybody: dict[str, list[OurProcess]] = {"links": [self.links], "participants": [self.participants]}
+        return everybody.get(who, [self.links, self.participants])
+
+
+@pytest.mark.parametrize("who", ["links", "participants", "both"])
+def test_killed_links_and_participants_send_nothing_twice_and_lose_no_answer(
+    log: LocalLog, tmp_path: Path, who: str
+) -> None:
     deadline_us = time.time_ns() // 1_000 + 3_600_000_000
     payments = [forwarded(number, deadline_us) for number in range(1, 601)]
-    prompt = [p for p in payments if (plan_answer(SEED, p, 0).answer_us or deadline_us) < 2_000_000]
+    prompt = [p for p in payments if (plan_answer(SEED, received(p), 0).answer_us or deadline_us) < 2_000_000]
     clearing = Upstream(log)
-    links = EdgeProcess("links", tmp_path, "--seed", str(SEED))
 
     def send() -> Iterator[None]:
         for first in range(0, len(payments), 100):
             clearing.emit(OUTBOUND, BANK_B, *payments[first : first + 100])
             yield
 
-    kill_again_and_again(links, lambda: len(records_of(log, CLEARING)), send())
+    linked = LinkedProcesses(tmp_path)
+    kill_again_and_again(linked.victims(who), lambda: len(distinct(records_of(log, CLEARING))), send())
     wait_until(lambda: len(distinct(records_of(log, CLEARING))) >= len(prompt))
 
-    assert links.stop() == 0
+    assert (linked.links.stop(), linked.participants.stop()) == (0, 0)
     answers = distinct(records_of(log, CLEARING))
     assert all(len(same) == 1 for same in answers.values())
     assert len(answers) == len(prompt)
-    assert ParticipantQueries(tmp_path / "data").sent_again() == 0
+    assert ParticipantQueries(tmp_path / "banks").sent_again() == 0
 
 
 def test_a_killed_bank_settles_every_cycle_once(log: LocalLog, tmp_path: Path) -> None:
@@ -155,7 +195,7 @@ def test_a_killed_bank_settles_every_cycle_once(log: LocalLog, tmp_path: Path) -
 
     bank = EdgeProcess("rtgs", tmp_path)
 
-    kill_again_and_again(bank, lambda: len(records_of(log, CONTROL)), net())
+    kill_again_and_again([bank], lambda: len(records_of(log, CONTROL)), net())
     wait_until(lambda: len(distinct(records_of(log, CONTROL))) >= cycles)
 
     assert bank.stop() == 0
@@ -188,7 +228,7 @@ def test_a_killed_projector_writes_what_one_that_lives_writes(log: LocalLog, tmp
         except sqlite3.OperationalError:
             return 0
 
-    kill_again_and_again(projector, known, end())
+    kill_again_and_again([projector], known, end())
     wait_until(lambda: known() == batches * 200)
 
     assert projector.stop() == 0
@@ -198,9 +238,13 @@ def test_a_killed_projector_writes_what_one_that_lives_writes(log: LocalLog, tmp
     assert rows(tmp_path / "data") == rows(tmp_path / "undisturbed")
 
 
+def options_of(name: str, folder: Path) -> tuple[str, ...]:
+    return Ends.in_folder(folder).links_options if name == "links" else ()
+
+
 @pytest.mark.parametrize("name", ["projector", "rtgs", "links"])
 def test_an_edge_that_is_told_to_stop_ends_with_0(log: LocalLog, tmp_path: Path, name: str) -> None:
-    edge = EdgeProcess(name, tmp_path)
+    edge = EdgeProcess(name, tmp_path, *options_of(name, tmp_path))
     wait_until(lambda: any((tmp_path / "data").glob("*.sqlite")))
 
     assert edge.stop() == 0
@@ -208,7 +252,8 @@ def test_an_edge_that_is_told_to_stop_ends_with_0(log: LocalLog, tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["projector", "rtgs", "links"])
 def test_an_edge_ends_by_itself_when_its_time_is_over(log: LocalLog, tmp_path: Path, name: str) -> None:
-    assert EdgeProcess(name, tmp_path, "--seconds", "0.1").process.wait(SECONDS_MAX) == 0
+    options = ("--seconds", "0.1", *options_of(name, tmp_path))
+    assert EdgeProcess(name, tmp_path, *options).process.wait(SECONDS_MAX) == 0
 
 
 def test_a_generator_that_is_told_how_long_submits_that_much(log: LocalLog, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_nothing_is_lost_or_happens_twice_whatever_is_killed(tmp_path: Path) -> 
     assert sum(report.restarts.values()) >= 20
     assert (report.accounted, report.conserved, report.replay_equal) == (True, True, True)
     assert_every_payment_ended_once(demo.plan)
-    told = ParticipantQueries(tmp_path / "links")
+    told = ParticipantQueries(tmp_path / "participants")
     assert (told.contradicted(), told.sent_again()) == (0, 0)
 
 

@@ -11,6 +11,7 @@ from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
+from demo.participants import Ends
 from pipeline.kernel.agent import Stage
 from pipeline.ports import Log, ShardDescription
 from pipeline.state.snapshots import FolderSnapshots
@@ -55,11 +56,13 @@ class Scene:
         self._runner = asyncio.Runner()
         self.log = KinesisLog(emulator.client(account), SystemClock(), "kinesis:test", HURRIED)
         self._runner.run(create_streams(self.log))
+        seed, ends = ("--seed", str(SEED)), Ends.in_folder(folder)
         self.fleet = Fleet(
             [
                 *(self._worker(name, stages) for name, stages in workers.items()),
-                self._edge("links"),
-                self._edge("generator", "--count", str(count), "--tps", "8", "--cycle-seconds", "5"),
+                self._process("participants", "agents.cli", "participants", *seed, *ends.participants_options),
+                self._edge("links", *ends.links_options),
+                self._edge("generator", *seed, "--count", str(count), "--tps", "8", "--cycle-seconds", "5"),
             ]
         )
 
@@ -122,12 +125,14 @@ class Scene:
 
     def _edge(self, name: str, *arguments: str) -> Member:
         log_name = f"kinesis:{kinesis_local.REGION}"
-        return self._member(name, log_name, f"agents.edge.{name}", "--seed", str(SEED), *arguments)
+        return self._member(name, log_name, f"agents.edge.{name}", *arguments)
 
     def _member(self, name: str, log_name: str, *arguments: str) -> Member:
-        where = ("--log", log_name, "--data", str(self._folder / name))
-        log_file = self._folder / f"{name}.log"
-        return Member(name, (*arguments, *where), log_file, name == "generator", self._environment)
+        return self._process(name, *arguments, "--log", log_name)
+
+    def _process(self, name: str, *arguments: str) -> Member:
+        data, log_file = ("--data", str(self._folder / name)), self._folder / f"{name}.log"
+        return Member(name, (*arguments, *data), log_file, name == "generator", self._environment)
 
 
 async def create_streams(log: Log) -> None:

@@ -12,6 +12,8 @@ import typer.main
 import yaml
 
 from agents.cli import app
+from agents.edge.participant_addresses import read_addresses
+from agents.edge.workload.control import listings
 from demo.run import Demo, Plan
 from demo.site import EmbeddedSite
 from demo.stack.prometheus import configuration
@@ -89,3 +91,9 @@ def test_prometheus_is_told_what_the_stack_tells_it(compose: dict[str, Any]) -> 
     file = REPOSITORY / mounted.partition(":")[0]
 
     assert file.read_text("utf-8") == configuration({"settle": "settle:9464", "authorise": "authorise:9464"})
+
+
+def test_the_links_know_where_every_participant_is() -> None:
+    addresses = read_addresses(REPOSITORY / "demo" / "stack" / "participants.toml")
+
+    assert addresses == {each.bic: "http://participants:9010/messages" for each in listings()}

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
+
+import msgspec
 
 from schemas.iso20022.walk import Amount, Content, Value
 
 _AMOUNT: Final = "@"
 """Begins no element's name."""
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def content_to_bytes(content: Content) -> bytes:
     """Return the one sequence of bytes of ``content``; the order of its elements does not matter."""
-    return json.dumps(_plain(content), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _encode(_plain(content))
 
 
 def content_from_bytes(data: bytes) -> Content:
     """Return the content that ``content_to_bytes`` wrote."""
-    content: Content = json.loads(data, object_hook=_amount_or_content)
+    content: Content = _content(_decode(data))
     return content
 
 
 def _plain(value: Value) -> object:
-    if isinstance(value, Amount):
-        return {_AMOUNT: list(value)}
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {name: each if isinstance(each, str) else _plain(each) for name, each in value.items()}
+    return {_AMOUNT: value} if isinstance(value, Amount) else [_plain(each) for each in value]
 
 
-def _amount_or_content(value: dict[str, Any]) -> Amount | Content:
-    return Amount(*value[_AMOUNT]) if _AMOUNT in value else value
+def _content(value: Any) -> Any:  # noqa: ANN401 - JSON's values
+    if isinstance(value, dict):
+        if _AMOUNT in value:
+            return Amount(*value[_AMOUNT])
+        return {name: _content(each) for name, each in value.items()}
+    return [_content(each) for each in value] if isinstance(value, list) else value

@@ -65,3 +65,6 @@ class Vault(VaultReader, Protocol):
         What was kept first stays.  The same again changes nothing; ``OtherRemainderError`` names the ids under
         which it is not the same.
         """
+
+    def close(self) -> None:
+        """Release what is held."""

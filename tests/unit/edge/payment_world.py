@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from agents import streams
 from agents.edge.generator import Generator, GeneratorSettings
-from agents.edge.links import ParticipantLinks
+from agents.edge.participant_links import ParticipantLinks
 from agents.edge.participants import SimulatedParticipants
 from agents.edge.projector import Projector
 from agents.edge.projector_queries import Counts, ProjectorQueries, open_queries
 from agents.edge.projector_store import SqliteTables
 from agents.edge.rtgs import SettlementBank
+from agents.edge.workload.control import listings
 from agents.topology import AUTHORISE, CONTROL, SETTLE
 from pipeline.kernel import system_events
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
@@ -32,12 +33,14 @@ from pipeline.restore import genesis_rows
 from pipeline.shard import Shard
 from pipeline.state.memory import MemoryStore
 from pipeline.stream_logs.memory import MemoryLog
+from tests.memory_wire import MemoryWire, let_posts_arrive
 from tests.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from pipeline.ports import ShardDescription
 
 TURN_US = 20_000
+LINKS, BANKS = "links", "banks"
 TICK_US = 240_000
 SHARDS = 2
 
@@ -50,24 +53,32 @@ class PaymentWorld:
         self.folder = folder
         self.log = MemoryLog(self.clock, "world")
         self._seed = seed
+        self.wire = MemoryWire()
+        self.runner = asyncio.Runner()
         self._ticked_us = 0
         self._ticks = 0
         self._settings = GeneratorSettings(seed, submissions, payments_per_second, cycle_seconds=2.0)
-        self._shards = asyncio.run(self._open_shards())
+        self._shards = self.runner.run(self._open_shards())
         self.start_generator()
+        self.start_participants()
         self.start_links()
         self.start_bank()
         self.start_projector()
 
     def start_generator(self) -> None:
         self.generator = Generator(self.log, self.clock, self.folder, self._settings)
-        asyncio.run(self.generator.start(hearing_seconds=0))
-        asyncio.run(self._run_stages())
+        self.runner.run(self.generator.start(hearing_seconds=0))
+        self.runner.run(self._run_stages())
 
     def start_links(self) -> None:
-        self.participants = SimulatedParticipants(self.folder, self._seed)
-        self.links = ParticipantLinks(self.log, self.clock, self.folder, self.participants)
-        asyncio.run(self.links.start())
+        addresses = {each.bic: BANKS for each in listings()}
+        self.links = ParticipantLinks(self.log, self.clock, self.folder, self.wire, addresses)
+        self.runner.run(self.links.start())
+        self.wire.takers[LINKS] = self.links.take
+
+    def start_participants(self) -> None:
+        self.participants = SimulatedParticipants(self.folder, self.clock, self.wire, LINKS, self._seed)
+        self.wire.takers[BANKS] = self.participants.take
 
     def start_bank(self) -> None:
         self.bank = SettlementBank(self.log, self.clock, self.folder)
@@ -76,16 +87,18 @@ class PaymentWorld:
         self.projector = Projector(self.log, SqliteTables(self.folder))
 
     def kill_one(self, number: int) -> None:
-        """Kill one of the four edges, and start it again."""
+        """Kill one of the five edges, and start it again."""
         match number:
             case 0:
                 self.generator.close()
                 self.start_generator()
             case 1:
-                self.links.close()
-                self.participants.close()
+                self.runner.run(self.links.close())
                 self.start_links()
             case 2:
+                self.runner.run(self.participants.close())
+                self.start_participants()
+            case 3:
                 self.bank.close()
                 self.start_bank()
             case _:
@@ -94,10 +107,10 @@ class PaymentWorld:
 
     def run(self, *, drain_seconds: float = 25.0) -> None:
         """Submit everything, then go on until no deadline is left."""
-        asyncio.run(self._run(drain_seconds))
+        self.runner.run(self._run(drain_seconds))
 
     def turn(self) -> None:
-        asyncio.run(self._turn())
+        self.runner.run(self._turn())
 
     def counts(self) -> Counts:
         return self.queries().counts()
@@ -119,6 +132,9 @@ class PaymentWorld:
         await self.generator.turn()
         await self._run_stages()
         await self.links.turn()
+        await let_posts_arrive()
+        await self.participants.turn()
+        await let_posts_arrive()
         await self._run_stages()
         await self.bank.turn()
         await self.projector.turn()

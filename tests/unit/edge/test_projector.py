@@ -34,6 +34,7 @@ from schemas.events import (
     PaymentSettled,
     PaymentSubmitted,
     PaymentUnknown,
+    RecallAnswered,
 )
 from tests.builders import BANK_A, BANK_B, a_participant, a_transfer, eur
 from tests.unit.edge.upstream import Upstream, a_memory_log, now, put_raw
@@ -140,6 +141,28 @@ def test_each_outcome_is_counted_under_its_name(world: World, event: object, col
     world.tell(event)
 
     assert world.counts() == nothing_but(**{column: 1})
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [(PaymentRepeated(ID, of="payment-0"), "repeated"), (PaymentConflicted(ID, of="payment-0"), "conflict")],
+)
+def test_a_payment_with_anothers_identity_stands_as_that(world: World, event: object, status: str) -> None:
+    world.tell(event)
+
+    standing = world.queries().payment(ID)
+    assert standing is not None
+    assert (standing["status"], standing["detail"]) == (status, "payment-0")
+
+
+def test_a_payments_own_repeat_says_nothing_of_how_it_stands(world: World) -> None:
+    world.tell(PaymentRepeated(ID, of=ID))
+    assert world.queries().payment(ID) is None
+
+    world.tell(settled(), PaymentRepeated(ID, of=ID))
+    standing = world.queries().payment(ID)
+    assert standing is not None
+    assert standing["status"] == "settled"
 
 
 @pytest.mark.parametrize("final", [settled(), rejected(), expired()])
@@ -297,3 +320,11 @@ def test_the_tables_can_be_read_while_the_projector_has_them_but_not_written(wor
     assert world.counts().settled == 1
     with pytest.raises(EdgeError, match="another process"):
         Projector(world.log, SqliteTables(world.folder))
+
+
+def test_what_was_said_to_a_recall_is_noticed_and_ends_no_submission(world: World) -> None:
+    world.tell(settled(), RecallAnswered(ID, "rcl_1", BANK_B, True, "FOCR", "rtn_1", ACCEPTED_US))
+
+    assert world.queries().recalls(ID) == [("FOCR", "rtn_1")]
+    assert world.queries().counts().settled == 1
+    assert world.queries().contradictions() == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from agents.edge.participant_queries import ParticipantQueries
+from agents.edge.projector_queries import Net
 from agents.edge.workload.population import participants
 from tests.unit.edge.payment_world import PaymentWorld
 
@@ -67,6 +69,11 @@ def test_all_cycles_were_settled_that_were_netted(run: PaymentWorld) -> None:
     assert run.bank.settled == max(net.cycle for net in run.queries().nets()) or run.bank.settled > 10
 
 
+def without_zeros(nets: Sequence[Net]) -> list[Net]:
+    """Return the nets that are any: of payments alone one cannot say whether an account was told that it has none."""
+    return [net for net in nets if net.net_minor]
+
+
 @pytest.mark.parametrize("seed", [2, 3])
 def test_a_run_in_which_edges_die_again_and_again_loses_nothing(tmp_path: Path, seed: int) -> None:
     world = PaymentWorld(tmp_path, seed=seed, submissions=400)
@@ -74,10 +81,10 @@ def test_a_run_in_which_edges_die_again_and_again_loses_nothing(tmp_path: Path, 
     for _ in range(60):
         for _ in range(chance.randrange(4)):
             world.turn()
-        world.kill_one(chance.randrange(4))
+        world.kill_one(chance.randrange(5))
 
     world.run()
 
     assert (world.counts().submitted, world.counts().in_flight) == (400, 0)
-    assert world.queries().nets() == world.queries().expected_nets()
+    assert without_zeros(world.queries().nets()) == without_zeros(world.queries().expected_nets())
     assert ParticipantQueries(tmp_path).sent_again() == 0

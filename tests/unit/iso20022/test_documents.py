@@ -7,7 +7,7 @@ import pytest
 from schemas.iso20022.document import DOCUMENT_BYTES_MAX, TAGS_MAX, parse
 from schemas.iso20022.errors import UnreadableDocumentError
 from schemas.iso20022.message_name import PACS_002, PACS_008, MessageName
-from schemas.iso20022.messages import read_messages
+from schemas.iso20022.messages import MESSAGES_MAX, read_messages
 from schemas.iso20022.walk import Content
 from schemas.iso20022.writing import write_message
 from tests.unit.iso20022.any_message import AnyMessage
@@ -201,3 +201,20 @@ def test_messages_within_messages_cost_what_they_weigh() -> None:
     (message,) = read_messages(inner.encode())
 
     assert message.faults == ()
+
+
+def test_a_message_among_others_is_named_by_its_place() -> None:
+    document = f"<All><One>{BARE}</One><Two>{BARE}{BARE}</Two></All>".encode()
+
+    assert [message.path for message in read_messages(document)] == [
+        "/All/One/Document",
+        "/All/Two/Document[1]",
+        "/All/Two/Document[2]",
+    ]
+
+
+def test_a_document_holds_a_thousand_messages_at_most() -> None:
+    empty = '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10"/>'
+
+    assert len(read_messages(f"<All>{empty * MESSAGES_MAX}</All>".encode())) == MESSAGES_MAX
+    assert "more than 1000 messages" in refusal(f"<All>{empty * (MESSAGES_MAX + 1)}</All>".encode())

@@ -29,7 +29,9 @@ def test_a_name_says_what_is_measured_in_which_unit(
 ) -> None:
     assert re.fullmatch(r"(pipeline|payments)(_[a-z]+)+", definition.name)
     assert definition.text.endswith(".")
-    assert not set(definition.labels) - {"stage", "shard", "stream", "outcome", "currency"}, "labels must be bounded"
+    assert not set(definition.labels) - {"stage", "shard", "stream", "outcome", "currency", "route", "status"}, (
+        "labels must be bounded"
+    )
 
 
 def test_an_operator_is_told_what_to_read_from_each_metric() -> None:

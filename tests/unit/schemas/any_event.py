@@ -37,8 +37,8 @@ _OF_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "caps": st.dictionaries(_CURRENCY, st.integers(0, CAP_MINOR_MAX)),
     "cycle": st.integers(0, CYCLE_MAX),
     "version": st.integers(0, BEHAVIOUR_VERSION_MAX),
-    **dict.fromkeys(("agent", "bic", "settles_through", "instructing_agent", "responder"), _BIC),
-    **dict.fromkeys(("accepted_us", "answered_us", "at_us"), _TIME),
+    **dict.fromkeys(("agent", "bic", "settles_through", "instructing_agent", "responder", "recipient"), _BIC),
+    **dict.fromkeys(("accepted_us", "answered_us", "at_us", "requested_us"), _TIME),
 }
 _OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: _IDENTIFIER,
