@@ -12,7 +12,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends make openjdk
 WORKDIR /opt/payments
 COPY Makefile requirements-kcl.lock requirements-kcl.sha256 ./
 COPY demo/stack/package-lock.json demo/stack/
-COPY pipeline/__init__.py pipeline/
+COPY pipeline/__init__.py pipeline/tool_cache.py pipeline/
 COPY pipeline/kcl_daemon/__init__.py pipeline/kcl_daemon/class_archive.py pipeline/kcl_daemon/
 ENV XDG_CACHE_HOME=/opt/cache
 RUN make kcl

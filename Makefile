@@ -7,12 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 # Changes only when everything in requirements.lock is installed, and the project itself.
 INSTALLED := .venv/.installed
-# Tools that are no Python packages are made once for all checkouts of a machine, in a folder named by the digest of the
-# file that names their parts with their hashes; pipeline/tool_cache.py finds them there.
-CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/payments-on-streams
-digest = $(shell sha256sum $(1) | cut -c1-12)
-EMULATORS := $(CACHE)/emulators-$(call digest,demo/stack/package-lock.json)
-KCL := $(CACHE)/kcl-$(call digest,requirements-kcl.lock)
+# Tools that are no Python packages are made once for all checkouts of a machine, where pipeline/tool_cache.py has them.
+EMULATORS := $(shell "$(PYTHON)" -m pipeline.tool_cache emulators demo/stack/package-lock.json)
+KCL := $(shell "$(PYTHON)" -m pipeline.tool_cache kcl requirements-kcl.lock)
 # What of their programs is here, and so which tests can run.
 HAS_NODE := $(shell command -v node >/dev/null && command -v npm >/dev/null && echo yes)
 HAS_JAVA := $(shell command -v java >/dev/null && echo yes)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pipeline.stream_logs.kcl_pipe import DaemonPipe
 
 _MS_PER_SECOND = 1_000
-RESTART_SECONDS_FIRST = 0.5
+RESTART_SECONDS_FIRST = 0.1
 RESTART_SECONDS_LONGEST = 30.0
 """Between two starts of a daemon, or of the fork server, that goes on dying."""
 TERM_SECONDS_BEYOND_GRACE = 10.0

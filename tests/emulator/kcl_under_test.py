@@ -149,6 +149,14 @@ class KclUnderTest:
             stopping.set()
             await saying
 
+    async def written_to(self, stream: str, *shard_ids: str) -> None:
+        """Wait until there is a record in each of these shards."""
+        until = time.monotonic() + START_SECONDS_MAX
+        for shard_id in shard_ids:
+            while not (await self.log.read(stream, shard_id, 0, 1)).records:
+                assert time.monotonic() < until, f"nothing is put into {stream}/{shard_id}"
+                await asyncio.sleep(0.1)
+
     async def counted(self, seconds_max: float) -> int:
         """Wait until every word was counted, each exactly once and in order; return how many outputs are repeats."""
         expected = {key: list(range(1, count + 1)) for key, count in self.said.items()}
