@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from schemas.iso20022.elements import amount
 from schemas.iso20022.errors import NotConvertibleError
 from schemas.iso20022.walk import Amount, Content, Value
 from schemas.money import MINOR_DIGITS, Money
@@ -106,19 +107,14 @@ def _only(found: Value | None) -> str | Amount | None:
     return None if not found or isinstance(found, dict | list) else found
 
 
-def _money(amount: Amount) -> Money:
-    digits = MINOR_DIGITS.get(amount.currency)
+def _money(said: Amount) -> Money:
+    digits = MINOR_DIGITS.get(said.currency)
     if digits is None:
-        raise ValueError(f"unknown currency {amount.currency}")
-    minor = Decimal(amount.number).scaleb(digits)
+        raise ValueError(f"unknown currency {said.currency}")
+    minor = Decimal(said.number).scaleb(digits)
     if minor != int(minor):
-        raise ValueError(f"is no whole number of minor units of {amount.currency}")
-    return Money(int(minor), amount.currency)
-
-
-def _amount(money: Money) -> Amount:
-    number, _, currency = str(money).partition(" ")
-    return Amount(number, currency)
+        raise ValueError(f"is no whole number of minor units of {said.currency}")
+    return Money(int(minor), said.currency)
 
 
 def moment_us(text: str) -> int:
@@ -139,6 +135,6 @@ def moment_text(us: int) -> str:
 
 TEXT: Final = Codec(str, str)
 OPTIONAL_TEXT: Final = Codec(str, str, nothing="")
-MONEY: Final = Codec(_money, _amount)
+MONEY: Final = Codec(_money, amount)
 MOMENT: Final = Codec(moment_us, moment_text)
 OPTIONAL_MOMENT: Final = Codec(moment_us, moment_text, nothing=0)

@@ -42,6 +42,7 @@ _MESSAGES: Final = MessageRules(
         "pacs.002/TxInfAndSts/StsRsnInf/Rsn/Cd": frozenset(),
         "pacs.002/TxInfAndSts/StsRsnInf/Rsn/Prtry": frozenset(_OWN_REASONS.values()),
     },
+    payment_type={"LclInstrm": {"Prtry": "SIP"}},
     own_reasons=_OWN_REASONS,
 )
 

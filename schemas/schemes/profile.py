@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
+from schemas.iso20022.walk import Content
+
 
 @dataclass(frozen=True, slots=True)
 class SchemeProfile:
@@ -113,6 +115,8 @@ class MessageRules:
     """Place -> the texts that it may have; without any, it may not be there."""
     forms: Mapping[str, str] = field(default_factory=dict)
     """Place -> the expression that describes its text."""
+    payment_type: Content = field(default_factory=dict)
+    """What a pacs.008 of the scheme says as its ``PmtTpInf``, if its sender has nothing else to say there."""
     own_reasons: Mapping[str, str] = field(default_factory=dict)
     """ISO 20022's reason code -> the scheme's own, where it has its own; each stands for one only."""
 

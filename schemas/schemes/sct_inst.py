@@ -40,6 +40,7 @@ _MESSAGES: Final = MessageRules(
         "pacs.008.001.08 pacs.002.001.10 pacs.028.001.03 pacs.004.001.09 camt.056.001.08 camt.029.001.09".split()
     ),
     transactions_max=1,
+    payment_type={"SvcLvl": [{"Cd": "SEPA"}], "LclInstrm": {"Cd": "INST"}},
     required=(
         "pacs.008/CdtTrfTxInf/PmtId/TxId",
         "pacs.008/CdtTrfTxInf/AccptncDtTm",

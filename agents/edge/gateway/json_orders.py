@@ -6,9 +6,11 @@ from typing import Final
 
 from agents.edge.gateway.documents import AccountDocument, OrderDocument, PartyDocument
 from agents.edge.gateway.orders import MESSAGE, TRANSACTION, ClaimIdentity, Order, make_order, refuse
+from agents.scheme_choice import first_scheme
 from schemas import edge
 from schemas.errors import InvalidEventError
 from schemas.iso20022.bindings import moment_text
+from schemas.iso20022.elements import agent
 from schemas.iso20022.message_name import PACS_008
 from schemas.iso20022.messages import Message
 from schemas.iso20022.walk import Amount, Content
@@ -28,10 +30,6 @@ _PATHS: Final = {
     "/PmtId/UETR": "uetr",
 }
 """An element -> the field that it was made of."""
-_PAYMENT_TYPES: Final[dict[str, Content]] = {
-    "EUR": {"SvcLvl": [{"Cd": "SEPA"}], "LclInstrm": {"Cd": "INST"}},
-    "GBP": {"LclInstrm": {"Prtry": "SIP"}},
-}
 
 
 def read_order(body: bytes, identity: ClaimIdentity, received_us: int) -> Order:
@@ -59,7 +57,7 @@ def _content(document: OrderDocument, identity: ClaimIdentity, received_us: int)
     names |= {"UETR": document.uetr} if document.uetr else {}
     transaction: Content = {
         "PmtId": names,
-        "PmtTpInf": _PAYMENT_TYPES[currency],
+        "PmtTpInf": first_scheme(currency).messages.payment_type,
         "IntrBkSttlmAmt": Amount(document.amount.value, currency),
         "ChrgBr": "SLEV",
         **_party(document.debtor, "Dbtr"),
@@ -80,5 +78,5 @@ def _party(party: PartyDocument, name: str) -> Content:
     return {
         name: {"Nm": party.name},
         f"{name}Acct": account_content(party.account),
-        f"{name}Agt": {"FinInstnId": {"BICFI": party.agent}},
+        f"{name}Agt": agent(party.agent),
     }

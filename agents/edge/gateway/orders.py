@@ -31,6 +31,7 @@ from schemas.errors import Fault
 from schemas.events import CreditTransfer, Party
 from schemas.iso20022.bindings import moment_text
 from schemas.iso20022.conversion import OrderIdentity, account_number, take_events
+from schemas.iso20022.elements import whole_milliseconds
 from schemas.iso20022.errors import NotConvertibleError
 from schemas.iso20022.message_name import PACS_008
 from schemas.iso20022.messages import Message
@@ -40,7 +41,6 @@ from schemas.schemes.profile import SchemeProfile
 
 MESSAGE: Final = "FIToFICstmrCdtTrf"
 TRANSACTION: Final = "CdtTrfTxInf"
-_MILLISECOND_US: Final = 1_000
 _TELLING_LENGTH: Final = 8
 """Of an account number: a shorter one is in many texts by chance."""
 _ACCOUNTS: Final = ("DbtrAcct", "CdtrAcct")
@@ -228,7 +228,7 @@ def _fill(transaction: Content, identity: ClaimIdentity, received_us: int) -> No
     if isinstance(names, dict):
         names.setdefault("TxId", identity.transaction_id)
         names.setdefault("UETR", identity.uetr)
-    transaction.setdefault("AccptncDtTm", moment_text(received_us // _MILLISECOND_US * _MILLISECOND_US))
+    transaction.setdefault("AccptncDtTm", moment_text(whole_milliseconds(received_us)))
 
 
 def _refuse_numbers_in_identifiers(transfer: CreditTransfer, numbers: Sequence[str], scheme: SchemeProfile) -> None:

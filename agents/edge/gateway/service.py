@@ -40,6 +40,7 @@ from pipeline.ports import Clock
 from schemas import edge
 from schemas.errors import InvalidEventError
 from schemas.iso20022.bindings import moment_text
+from schemas.iso20022.elements import amount
 from schemas.money import MINOR_DIGITS, Money
 
 JSON: Final = "application/json"
@@ -188,5 +189,5 @@ def _payment(
 def _amount(minor: int, currency: str) -> AmountDocument | None:
     if currency not in MINOR_DIGITS:
         return None
-    value, _, _ = str(Money(minor, currency)).partition(" ")
+    value, _ = amount(Money(minor, currency))
     return AmountDocument(value, currency)  # type: ignore[arg-type]  # a supported one

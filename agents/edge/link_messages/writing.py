@@ -26,16 +26,16 @@ from agents.edge.link_messages.terms import (
 from schemas.events import CreditTransfer, PaymentConfirmed, PaymentForwarded, RecallRequested
 from schemas.iso20022.bindings import moment_text
 from schemas.iso20022.conversion import Converted, give_events
+from schemas.iso20022.elements import agent, amount, whole_milliseconds
 from schemas.iso20022.external_codes import STATUS_REASONS
 from schemas.iso20022.message_name import CAMT_029, CAMT_056, PACS_002, PACS_004, PACS_008, PACS_028
-from schemas.iso20022.walk import Amount, Content
+from schemas.iso20022.walk import Content
 from schemas.iso20022.writing import write_message
-from schemas.money import Money
+from schemas.schemes.catalogue import SCHEMES
 
 NOT_PROVIDED: Final = "NOTPROVIDED"
 _ID_BYTES: Final = 15
 _REFERENCE_LENGTH_MAX: Final = 35
-_MILLISECOND_US: Final = 1_000
 _DATE_LENGTH: Final = len("2025-10-05")
 
 
@@ -60,24 +60,24 @@ def write_payment(payment: PaymentForwarded, remainder: Content | None, created_
         **_header(message_id("payment", transfer.debtor.agent, transfer.transaction_id), created_us),
         "NbOfTxs": "1",
         "SttlmInf": {"SttlmMtd": "CLRG", "ClrSys": {"Prtry": payment.scheme}},
-        "InstgAgt": _agent(transfer.debtor.agent),
-        "InstdAgt": _agent(transfer.creditor.agent),
+        "InstgAgt": agent(transfer.debtor.agent),
+        "InstdAgt": agent(transfer.creditor.agent),
     }
     return write_message(PACS_008, content)
 
 
 def write_question(question: Question, created_us: int) -> bytes:
     """Return the pacs.028 that asks a participant how a payment stands."""
-    agent, transaction_id, responder = question.transaction
-    header = {**_header(question.message_id, created_us), "InstdAgt": _agent(responder)}
-    asked: Content = {"OrgnlTxId": transaction_id, "OrgnlTxRef": {"DbtrAgt": _agent(agent)}}
+    instructing_agent, transaction_id, responder = question.transaction
+    header = {**_header(question.message_id, created_us), "InstdAgt": agent(responder)}
+    asked: Content = {"OrgnlTxId": transaction_id, "OrgnlTxRef": {"DbtrAgt": agent(instructing_agent)}}
     return write_message(PACS_028, {"FIToFIPmtStsReq": {"GrpHdr": header, "TxInf": [asked]}})
 
 
 def write_confirmation(confirmed: PaymentConfirmed, created_us: int) -> bytes:
     """Return the pacs.002 that tells one of its two participants how a payment ended."""
     said = (confirmed.recipient, confirmed.payment_id, confirmed.settled)
-    header = {**_header(message_id("end", *said), created_us), "InstdAgt": _agent(confirmed.recipient)}
+    header = {**_header(message_id("end", *said), created_us), "InstdAgt": agent(confirmed.recipient)}
     report = _report(confirmed.instructing_agent, confirmed.transaction_id)
     if confirmed.settled:
         report |= {"TxSts": SETTLED, "StsRsnInf": [{"AddtlInf": [f"{CYCLE}{confirmed.cycle}"]}]}
@@ -92,13 +92,13 @@ def write_reply(reply: Reply, created_us: int) -> bytes:
 
     It names the message that it answers, and of a payment that was never received that is the request.
     """
-    agent, transaction_id, responder = reply.transaction
+    instructing_agent, transaction_id, responder = reply.transaction
     header = {
         **_header(message_id("reply", *reply.transaction, reply.reason, reply.original), created_us),
-        "InstgAgt": _agent(responder),
+        "InstgAgt": agent(responder),
     }
     answered = PACS_028 if reply.reason == NEVER_RECEIVED else PACS_008
-    report = _report(agent, transaction_id)
+    report = _report(instructing_agent, transaction_id)
     report |= {"TxSts": ACCEPTED} if reply.accepted else _rejection(reply.reason)
     group: Content = {"OrgnlMsgId": reply.original, "OrgnlMsgNmId": answered.family}
     parts: Content = {"GrpHdr": header, "OrgnlGrpInfAndSts": [group], "TxInfAndSts": [report]}
@@ -112,7 +112,7 @@ def write_recall(recall: RecallRequested, created_us: int) -> bytes:
         "OrgnlEndToEndId": recall.end_to_end_id,
         **_report(recall.instructing_agent, recall.transaction_id),
         "OrgnlUETR": recall.uetr,
-        "OrgnlIntrBkSttlmAmt": _amount(recall.amount),
+        "OrgnlIntrBkSttlmAmt": amount(recall.amount),
         "CxlRsnInf": [{"Orgtr": {"Nm": NOT_PROVIDED}, "Rsn": {"Cd": recall.reason}}],
     }
     said = message_id("recall", recall.instructing_agent, recall.recall_id)
@@ -122,8 +122,8 @@ def write_recall(recall: RecallRequested, created_us: int) -> bytes:
 
 def write_recall_answer(answer: RecallAnswer, created_us: int) -> bytes:
     """Return the pacs.004 with which a participant sends a payment back, or the camt.029 in which it says why not."""
-    agent, transaction_id, responder = answer.transaction
-    original = _report(agent, transaction_id)
+    instructing_agent, transaction_id, responder = answer.transaction
+    original = _report(instructing_agent, transaction_id)
     said = message_id("recalled", *answer.transaction)
     if answer.returned is None:
         refused: Content = {
@@ -132,7 +132,7 @@ def write_recall_answer(answer: RecallAnswer, created_us: int) -> bytes:
             "CxlStsRsnInf": [{"Orgtr": {"Nm": NOT_PROVIDED}, "Rsn": {"Cd": answer.reason}}],
         }
         parts: Content = {
-            "Assgnmt": _assignment(said, responder, agent, created_us),
+            "Assgnmt": _assignment(said, responder, instructing_agent, created_us),
             "Sts": {"Conf": RECALL_REFUSED},
             "CxlDtls": [{"TxInfAndSts": [refused]}],
         }
@@ -140,35 +140,28 @@ def write_recall_answer(answer: RecallAnswer, created_us: int) -> bytes:
     returned: Content = {
         **original,
         "RtrId": answer.returned.return_id,
-        "RtrdIntrBkSttlmAmt": _amount(answer.returned.amount),
+        "RtrdIntrBkSttlmAmt": amount(answer.returned.amount),
         "IntrBkSttlmDt": moment_text(created_us)[:_DATE_LENGTH],
         "ChrgBr": "SLEV",
         "RtrRsnInf": [{"Rsn": {"Cd": answer.reason}}],
     }
     header = _header(said, created_us)
-    header |= {"NbOfTxs": "1", "SttlmInf": {"SttlmMtd": "CLRG"}, "InstgAgt": _agent(responder)}
+    header |= {"NbOfTxs": "1", "SttlmInf": {"SttlmMtd": "CLRG"}, "InstgAgt": agent(responder)}
     return write_message(PACS_004, {"PmtRtr": {"GrpHdr": header, "TxInf": [returned]}})
 
 
 def _assignment(identifier: str, assigner: str, assignee: str, created_us: int) -> Content:
     created = _header(identifier, created_us)["CreDtTm"]
-    agents: Content = {"Assgnr": {"Agt": _agent(assigner)}, "Assgne": {"Agt": _agent(assignee)}}
+    agents: Content = {"Assgnr": {"Agt": agent(assigner)}, "Assgne": {"Agt": agent(assignee)}}
     return {"Id": identifier, **agents, "CreDtTm": created}
-
-
-def _amount(money: Money) -> Amount:
-    number, _, currency = str(money).partition(" ")
-    return Amount(number, currency)
 
 
 def _of_event(transfer: CreditTransfer, scheme: str) -> Content:
     """Return a pacs.008 with what the event says, times in milliseconds, and what the schema demands besides."""
     unknown: Content = {"Nm": NOT_PROVIDED}
-    transfer = replace(transfer, accepted_us=transfer.accepted_us // _MILLISECOND_US * _MILLISECOND_US)
+    transfer = replace(transfer, accepted_us=whole_milliseconds(transfer.accepted_us))
     rest: Content = {
-        "PmtTpInf": {"LclInstrm": {"Prtry": "SIP"}}
-        if scheme == "fps"
-        else {"SvcLvl": [{"Cd": "SEPA"}], "LclInstrm": {"Cd": "INST"}},
+        "PmtTpInf": SCHEMES[scheme].messages.payment_type,
         "IntrBkSttlmDt": moment_text(transfer.accepted_us)[:_DATE_LENGTH],
         "ChrgBr": "SLEV",
         "Dbtr": unknown,
@@ -184,15 +177,11 @@ def _of_remainder(transfer: CreditTransfer, remainder: Content) -> Content:
 
 
 def _header(identifier: str, created_us: int) -> Content:
-    return {"MsgId": identifier, "CreDtTm": moment_text(created_us // _MILLISECOND_US * _MILLISECOND_US)}
-
-
-def _agent(bic: str) -> Content:
-    return {"FinInstnId": {"BICFI": bic}}
+    return {"MsgId": identifier, "CreDtTm": moment_text(whole_milliseconds(created_us))}
 
 
 def _report(instructing_agent: str, transaction_id: str) -> Content:
-    return {"OrgnlTxId": transaction_id, "OrgnlTxRef": {"DbtrAgt": _agent(instructing_agent)}}
+    return {"OrgnlTxId": transaction_id, "OrgnlTxRef": {"DbtrAgt": agent(instructing_agent)}}
 
 
 def _rejection(reason: str) -> Content:

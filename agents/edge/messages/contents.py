@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.edge.messages.parties import draw_account, draw_agent, draw_party
+from agents.edge.messages.parties import draw_account, draw_party
 from agents.edge.workload.draws import Draws
 from agents.edge.workload.orders import NOT_PROVIDED, draw_amount, draw_purpose
 from agents.edge.workload.population import EURO_COUNTRIES, bic_of
 from schemas.iso20022.bindings import moment_text
+from schemas.iso20022.elements import agent, amount, whole_milliseconds
 from schemas.iso20022.message_name import CAMT_029, CAMT_056, PACS_002, PACS_004, PACS_008, PACS_028, MessageName
 from schemas.iso20022.walk import Amount, Content
 from schemas.schemes.catalogue import SCHEMES
 from schemas.schemes.sct_inst import RECALL_REASONS, RECALL_REFUSALS, STATUS_REASONS
 
-_MILLISECOND_US: Final = 1_000
 _PURPOSES: Final = ("SALA", "GDDS", "RENT", "SUPP", "TAXS", "OTHR")
 _CATEGORIES: Final = ("SALA", "SUPP", "TREA", "CASH")
 _REMARKS: Final = ("Rechnung Nr. 4711 / Kunde 0815", "Loyer février, merci !", "Faktura 2025/10 <pilne>", "家賃 10月")
@@ -42,12 +42,11 @@ def _header(draws: Draws, created_us: int) -> Content:
 
 
 def _amount(scheme: str, draws: Draws) -> Amount:
-    number, _, currency = str(draw_amount(draws, draw_purpose(draws), SCHEMES[scheme].currency)).partition(" ")
-    return Amount(number, currency)
+    return amount(draw_amount(draws, draw_purpose(draws), SCHEMES[scheme].currency))
 
 
 def _credit_transfer(scheme: str, draws: Draws, created_us: int) -> Content:
-    accepted_us = (created_us - draws.below(300_000)) // _MILLISECOND_US * _MILLISECOND_US
+    accepted_us = whole_milliseconds(created_us - draws.below(300_000))
     debtor_bic, creditor_bic = _bic(scheme, draws), _bic(scheme, draws)
     transaction: Content = {
         "PmtId": _identity(draws),
@@ -56,12 +55,12 @@ def _credit_transfer(scheme: str, draws: Draws, created_us: int) -> Content:
         "IntrBkSttlmDt": moment_text(created_us)[:10],
         "AccptncDtTm": moment_text(accepted_us),
         "ChrgBr": "SLEV",
-        "InstgAgt": draw_agent(debtor_bic),
-        "InstdAgt": draw_agent(creditor_bic),
+        "InstgAgt": agent(debtor_bic),
+        "InstdAgt": agent(creditor_bic),
         "Dbtr": draw_party(draws, debtor_bic[4:6]),
         "DbtrAcct": draw_account(draws, debtor_bic),
-        "DbtrAgt": draw_agent(debtor_bic),
-        "CdtrAgt": draw_agent(creditor_bic),
+        "DbtrAgt": agent(debtor_bic),
+        "CdtrAgt": agent(creditor_bic),
         "Cdtr": draw_party(draws, creditor_bic[4:6]),
         "CdtrAcct": draw_account(draws, creditor_bic),
     }
@@ -92,7 +91,7 @@ def _identity(draws: Draws) -> Content:
 def _payment_type(scheme: str, draws: Draws) -> Content:
     if scheme == "fps":
         return {"LclInstrm": {"Prtry": draws.pick(("SIP", "FDP", "SOP"))}}
-    payment_type: Content = {"SvcLvl": [{"Cd": "SEPA"}], "LclInstrm": {"Cd": "INST"}}
+    payment_type = {**SCHEMES[scheme].messages.payment_type}
     if draws.happens(2_000):
         payment_type["CtgyPurp"] = {"Cd": draws.pick(_CATEGORIES)}
     return payment_type
@@ -117,7 +116,7 @@ def _original_identity(draws: Draws) -> Content:
 
 
 def _status(scheme: str, draws: Draws, created_us: int) -> Content:
-    report: Content = {**_original_identity(draws), "InstgAgt": draw_agent(_bic(scheme, draws))}
+    report: Content = {**_original_identity(draws), "InstgAgt": agent(_bic(scheme, draws))}
     if draws.happens(6_000):
         report["TxSts"] = "ACCP" if scheme == "fps" else draws.pick(("ACCP", "ACSC"))
     else:
@@ -127,14 +126,14 @@ def _status(scheme: str, draws: Draws, created_us: int) -> Content:
             {"Rsn": {"Prtry": draws.pick(own)} if own else {"Cd": draws.pick(sorted(STATUS_REASONS))}}
         ]
     if draws.happens(5_000):
-        report["AccptncDtTm"] = moment_text(created_us // _MILLISECOND_US * _MILLISECOND_US)
+        report["AccptncDtTm"] = moment_text(whole_milliseconds(created_us))
     parts: Content = {"GrpHdr": _header(draws, created_us), "OrgnlGrpInfAndSts": [_original(draws)]}
     return {"FIToFIPmtStsRpt": {**parts, "TxInfAndSts": [report]}}
 
 
 def _status_request(scheme: str, draws: Draws, created_us: int) -> Content:
     asked: Content = {"OrgnlGrpInf": _original(draws), **_original_identity(draws)}
-    asked["InstgAgt"] = draw_agent(_bic(scheme, draws))
+    asked["InstgAgt"] = agent(_bic(scheme, draws))
     return {"FIToFIPmtStsReq": {"GrpHdr": _header(draws, created_us), "TxInf": [asked]}}
 
 
@@ -156,8 +155,8 @@ def _return(scheme: str, draws: Draws, created_us: int) -> Content:
 def _assignment(scheme: str, draws: Draws, created_us: int) -> Content:
     return {
         "Id": f"A{draws.token().upper()}",
-        "Assgnr": {"Agt": draw_agent(_bic(scheme, draws))},
-        "Assgne": {"Agt": draw_agent(_bic(scheme, draws))},
+        "Assgnr": {"Agt": agent(_bic(scheme, draws))},
+        "Assgne": {"Agt": agent(_bic(scheme, draws))},
         "CreDtTm": moment_text(created_us),
     }
 

@@ -63,11 +63,6 @@ def draw_account(draws: Draws, bic: str) -> Content:
     return account
 
 
-def draw_agent(bic: str) -> Content:
-    """Return the agent with a BIC."""
-    return {"FinInstnId": {"BICFI": bic}}
-
-
 def draw_party(draws: Draws, country: str) -> Content:
     """Return somebody who pays or is paid: a person or a company, with or without an address and an identification."""
     is_company = draws.happens(4_000)

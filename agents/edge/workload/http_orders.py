@@ -14,17 +14,15 @@ from agents.edge.messages.parties import draw_iban, draw_party
 from agents.edge.workload.draws import Draws
 from agents.edge.workload.orders import Order
 from agents.edge.workload.sequence import Kind, Submission
+from agents.scheme_choice import first_scheme
 from schemas.events import Party
 from schemas.iso20022.bindings import moment_text
+from schemas.iso20022.elements import agent, amount
 from schemas.iso20022.message_name import PACS_008
-from schemas.iso20022.walk import Amount, Content
+from schemas.iso20022.walk import Content
 from schemas.iso20022.writing import write_message
 
 _XML_PER_TEN_THOUSAND: Final = 2_000
-_PAYMENT_TYPES: Final[dict[str, Content]] = {
-    "EUR": {"SvcLvl": [{"Cd": "SEPA"}], "LclInstrm": {"Cd": "INST"}},
-    "GBP": {"LclInstrm": {"Prtry": "SIP"}},
-}
 
 
 class ClientRequest(NamedTuple):
@@ -61,7 +59,7 @@ def name_of(number: str) -> str:
 
 
 def _json(order: Order, debtor: str, creditor: str) -> bytes:
-    value, _, currency = str(order.amount).partition(" ")
+    value, currency = amount(order.amount)
     document = {
         "amount": {"value": value, "currency": currency},
         "debtor": {"name": name_of(debtor), "account": {"iban": debtor}, "agent": order.debtor.agent},
@@ -75,12 +73,11 @@ def _json(order: Order, debtor: str, creditor: str) -> bytes:
 
 
 def _xml(order: Order, debtor: str, creditor: str, created_us: int) -> bytes:
-    value, _, currency = str(order.amount).partition(" ")
     names: Content = {"EndToEndId": order.end_to_end_id, "TxId": order.transaction_id, "UETR": order.uetr}
     transaction: Content = {
         "PmtId": names,
-        "PmtTpInf": _PAYMENT_TYPES[currency],
-        "IntrBkSttlmAmt": Amount(value, currency),
+        "PmtTpInf": first_scheme(order.amount.currency).messages.payment_type,
+        "IntrBkSttlmAmt": amount(order.amount),
         "ChrgBr": "SLEV",
         **_party(order.debtor, debtor, "Dbtr"),
         **_party(order.creditor, creditor, "Cdtr"),
@@ -100,5 +97,5 @@ def _party(party: Party, number: str, name: str) -> Content:
     return {
         name: {"Nm": name_of(number)},
         f"{name}Acct": {"Id": {"IBAN": number}},
-        f"{name}Agt": {"FinInstnId": {"BICFI": party.agent}},
+        f"{name}Agt": agent(party.agent),
     }
