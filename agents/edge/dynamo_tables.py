@@ -20,63 +20,37 @@ after the other.  Nearly always an outcome is the first that is told of its paym
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from agents.edge.dynamo_table import DYNAMODB_ERRORS, KEY, DynamoTable, Item
 from agents.edge.errors import EdgeError
 from agents.edge.projector_store import FIRST_FINAL_RANK, RANKS, Changes, NoticeKind, NoticeRow, PaymentRow
 from agents.edge.reader import Place
 from agents.streams import PAYMENTS
 
-KEY: Final = "key"
-_Item = dict[str, dict[str, Any]]
 _ADVANCE_FINAL: Final = "attribute_not_exists(#key) OR #rank < :rank"
 _ADVANCE: Final = "attribute_not_exists(#key) OR (#rank < :rank AND #rank < :first_final)"
 """A payment that has ended is looked at before it ends again: the contradiction is written first."""
 _MOVE: Final = "attribute_not_exists(#key) OR #after < :after OR (#after = :after AND #ended <> :ended)"
 _BATCH_MAX: Final = 25
 """Items of one BatchWriteItem."""
-WRITES_AT_ONCE: Final = 16
-TRIES_MAX: Final = 10
-"""Of a call that was throttled or not answered, by botocore, with growing waits; everything here may be done again."""
 
 
-class DynamoTables:
-    """A ``ProjectorTables`` in one DynamoDB table, whose partition key is the string attribute ``key``."""
+class DynamoTables(DynamoTable):
+    """A ``ProjectorTables`` in one DynamoDB table."""
 
     def __init__(self, client: Any, table: str) -> None:  # noqa: ANN401 - boto3's clients have no types
-        self._client = client
-        self._table = table
+        super().__init__(client, table)
         self._submissions: Mapping[str, int] = {}
-        self._writers = ThreadPoolExecutor(WRITES_AT_ONCE, thread_name_prefix="dynamodb")
 
     @staticmethod
     def config() -> Config:
         """Return what a client for these tables is to be made with."""
-        return Config(
-            max_pool_connections=WRITES_AT_ONCE,
-            retries={"mode": "standard", "total_max_attempts": TRIES_MAX},
-            parameter_validation=False,  # a quarter of what a write costs here, and every parameter is made here
-        )
-
-    def create(self) -> None:
-        """Create the table, unless it is there, and wait until it can be used."""
-        try:
-            self._client.create_table(
-                TableName=self._table,
-                AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        except self._client.exceptions.ResourceInUseException:
-            pass
-        except (BotoCoreError, ClientError) as error:
-            raise self._failed("cannot be made", error) from error
-        self._client.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+        unvalidated = Config(parameter_validation=False)  # a quarter of what a write costs; they are all made here
+        return DynamoTable.config().merge(unvalidated)
 
     # ------------------------------------------------------------------------------------------------------ writing
 
@@ -86,21 +60,13 @@ class DynamoTables:
         recalls = (_recall(notice) for notice in changes.notices if notice.kind is NoticeKind.RECALLED)
         positions = (_position(*position) for position in changes.positions)
         items = [*map(_notice, changes.notices), *recalls, *positions]
-        work = [self._writers.submit(self._advance, outcomes) for outcomes in _by_payment(changes.payments)]
-        work += [self._writers.submit(self._put, portion) for portion in _portions(items)]
+        work = [self._callers.submit(self._advance, outcomes) for outcomes in _by_payment(changes.payments)]
+        work += [self._callers.submit(self._put, portion) for portion in _portions(items)]
         for written in work:
             written.result()
         self._submissions = changes.submissions
         yield
         self._submissions = {}
-
-    def require_fact(self, name: str, value: str) -> None:
-        """Raise ``EdgeError`` if something else than ``value`` was said of ``name`` before."""
-        kept = self._keep({KEY: _text(f"fact/{name}"), "value": _text(value)})
-        if kept and kept["value"]["S"] != value:
-            raise EdgeError(
-                f"table {self._table} was made with {name} = {kept['value']['S']}, not {value}; use another table"
-            )
 
     def places(self, stream: str) -> dict[str, Place]:
         """Return the place of every shard of ``stream``."""
@@ -158,30 +124,13 @@ class DynamoTables:
             ExpressionAttributeValues={**values, **{f":{name}": value for name, value in said.items()}},
         )
 
-    def _keep(self, item: _Item) -> _Item | None:
-        """Put an item unless there is one under its key; return what was there."""
-        condition = {"ConditionExpression": "attribute_not_exists(#key)", "ExpressionAttributeNames": {"#key": KEY}}
-        if self._write_if(self._client.put_item, Item=item, **condition):
-            return None
-        return self._item(item[KEY]["S"])
-
-    def _write_if(self, write: Callable[..., object], **parameters: object) -> bool:
-        """Write one item; say whether its condition held."""
-        try:
-            write(TableName=self._table, **parameters)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        except (BotoCoreError, ClientError) as error:
-            raise self._failed("cannot be written", error) from error
-        return True
-
-    def _put(self, items: Sequence[_Item]) -> None:
+    def _put(self, items: Sequence[Item]) -> None:
         """Put items that are the same whenever they are written."""
         left: list[dict[str, Any]] = [{"PutRequest": {"Item": item}} for item in items]
         while left:
             try:
                 done = self._client.batch_write_item(RequestItems={self._table: left})
-            except (BotoCoreError, ClientError) as error:
+            except DYNAMODB_ERRORS as error:
                 raise self._failed("cannot be written", error) from error
             left = done.get("UnprocessedItems", {}).get(self._table, [])
 
@@ -202,7 +151,7 @@ class DynamoTables:
         for item in self._scan():
             yield item[KEY]["S"], _plain(item)
 
-    def _scan(self, prefix: str = "") -> Iterator[_Item]:
+    def _scan(self, prefix: str = "") -> Iterator[Item]:
         condition = {
             "FilterExpression": "begins_with(#key, :prefix)",
             "ExpressionAttributeNames": {"#key": KEY},
@@ -214,23 +163,8 @@ class DynamoTables:
         try:
             for page in pages:
                 yield from page["Items"]
-        except (BotoCoreError, ClientError) as error:
+        except DYNAMODB_ERRORS as error:
             raise self._failed("cannot be read", error) from error
-
-    def close(self) -> None:
-        """Give the threads back."""
-        self._writers.shutdown()
-
-    def _item(self, key: str) -> _Item | None:
-        try:
-            found = self._client.get_item(TableName=self._table, Key={KEY: _text(key)}, ConsistentRead=True)
-        except (BotoCoreError, ClientError) as error:
-            raise self._failed("cannot be read", error) from error
-        item: _Item | None = found.get("Item")
-        return item
-
-    def _failed(self, what: str, error: Exception) -> EdgeError:
-        return EdgeError(f"table {self._table} {what}: {error}")
 
 
 def _by_payment(outcomes: Sequence[PaymentRow]) -> Iterator[Sequence[PaymentRow]]:
@@ -241,23 +175,23 @@ def _by_payment(outcomes: Sequence[PaymentRow]) -> Iterator[Sequence[PaymentRow]
     yield from of_payment.values()
 
 
-def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Cut items into batches that DynamoDB takes, in which each key may stand once."""
     different = list({item[KEY]["S"]: item for item in items}.values())
     for first in range(0, len(different), _BATCH_MAX):
         yield different[first : first + _BATCH_MAX]
 
 
-def _contradicts(payment: PaymentRow, kept: _Item) -> bool:
+def _contradicts(payment: PaymentRow, kept: Item) -> bool:
     """Say whether a payment that has ended ends again, in another record."""
     both_final = min(RANKS[payment.status], int(kept["rank"]["N"])) >= FIRST_FINAL_RANK
     same = (kept["source"]["B"], kept["lineage"]["B"]) == (payment.heading.source, payment.heading.lineage)
     return both_final and not same
 
 
-def _standing(payment: PaymentRow) -> _Item:
+def _standing(payment: PaymentRow) -> Item:
     source, lineage, arrival_us = payment.heading
-    item: _Item = {
+    item: Item = {
         "rank": _number(RANKS[payment.status]),
         "status": _text(payment.status),
         "reason": _text(payment.reason),
@@ -276,7 +210,7 @@ def _standing(payment: PaymentRow) -> _Item:
     return item | {name: _text(value) for name, value in texts.items() if value is not None}
 
 
-def _notice(notice: NoticeRow) -> _Item:
+def _notice(notice: NoticeRow) -> Item:
     source, lineage, arrival_us = notice.heading
     return {
         KEY: _text(f"notice/{source.hex()}/{lineage.hex()}"),
@@ -291,11 +225,11 @@ def _notice(notice: NoticeRow) -> _Item:
     }
 
 
-def _recall(notice: NoticeRow) -> _Item:
+def _recall(notice: NoticeRow) -> Item:
     return {KEY: _text(f"recall/{notice.payment_id}"), "reason": _text(notice.reason), "of": _text(notice.of)}
 
 
-def _position(cycle: int, first: bytes, account: str, currency: str, net_minor: int) -> _Item:
+def _position(cycle: int, first: bytes, account: str, currency: str, net_minor: int) -> Item:
     return {
         KEY: _text(f"position/{cycle}/{first.hex()}/{account}/{currency}"),
         "cycle": _number(cycle),
@@ -317,6 +251,6 @@ def _number(value: int) -> dict[str, str]:
 _PLAIN: Final[Mapping[str, Callable[[Any], object]]] = {"S": str, "N": int, "B": bytes, "BOOL": bool}
 
 
-def _plain(item: _Item) -> dict[str, object]:
+def _plain(item: Item) -> dict[str, object]:
     """Return an item's attributes as Python has them."""
     return {name: _PLAIN[kind](value) for name, attribute in item.items() for kind, value in attribute.items()}
