@@ -82,6 +82,7 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
     threading.Thread(target=interrupt).start()
     try:
         simulate.sweep(range(4), {FAR_TOO_MANY}, 2, print)
