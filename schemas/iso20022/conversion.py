@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from schemas.events import CreditTransfer, Party
@@ -148,7 +147,7 @@ def give_events(name: MessageName, converted: Converted) -> Content:
     content = _copied(converted.remainder)
     for event, transaction in zip(converted.events, _transactions(conversion, content), strict=True):
         for binding in conversion.bindings:
-            binding.give(attrgetter(binding.attribute)(event), transaction)
+            binding.give(binding.of(event), transaction)
     return content
 
 
