@@ -114,7 +114,9 @@ async def serving(
         url = f"{'https' if tls else 'http'}://localhost:{listening.getsockname()[1]}"
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=client_tls or True)) as session:
-                yield HttpClient(session, url, json.loads(json.dumps(app.openapi())))
+                async with session.get(f"{url}/openapi.json") as description:
+                    described = await description.json()
+                yield HttpClient(session, url, described)
         finally:
             intake.close()
             await working[0]
