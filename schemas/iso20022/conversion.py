@@ -200,10 +200,10 @@ def _transactions(conversion: _Conversion, content: Content) -> Iterator[Content
 
 def _copied(content: Content) -> Content:
     """Return a copy of a content that shares only texts with it."""
-    return {name: value if isinstance(value, str) else _copied_value(value) for name, value in content.items()}
-
-
-def _copied_value(value: Value) -> Value:
-    if isinstance(value, dict):
-        return _copied(value)
-    return [_copied_value(each) for each in value] if isinstance(value, list) else value
+    copied = content.copy()
+    for name, value in content.items():
+        if isinstance(value, dict):
+            copied[name] = _copied(value)
+        elif isinstance(value, list):
+            copied[name] = [_copied(each) if isinstance(each, dict) else each for each in value]
+    return copied
