@@ -53,19 +53,17 @@ class _Compiler:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._members: dict[int, dict[str, tuple[int, _Write]]] = {}
-        """Of the structure with this identity: by name, the index of a member and what writes it."""
+        self._writers: dict[int, dict[str, _Write]] = {}
+        """Of the structure with this identity: what writes a member, by its name."""
 
     def document(self, document: Structure) -> _Write:
         return self._elements("Document", document, f' xmlns="{self._namespace}"')
 
     def _elements(self, name: str, structure: Structure, attributes: str = "") -> _Write:
         """Return what writes an element that holds elements."""
-        members = self._members_of(structure)
+        writers = self._writers_of(structure)
+        index = {member.name: member.index for member in structure.members.values()}.__getitem__
         empty, opening, closing = f"<{name}{attributes}/>", f"<{name}{attributes}>", f"</{name}>"
-
-        def index(name: str) -> int:
-            return members[name][0]
 
         def write(value: Value, add: _Add) -> None:
             if not isinstance(value, dict):
@@ -73,22 +71,24 @@ class _Compiler:
             if not value:
                 add(empty)
                 return
-            if not members.keys() >= value.keys():
-                raise ValueError(f"{structure.name} has no {next(each for each in value if each not in members)}")
+            try:
+                ordered = sorted(value, key=index)
+            except KeyError as unknown:
+                raise ValueError(f"{structure.name} has no {unknown.args[0]}") from None
             add(opening)
-            for each in sorted(value, key=index):
-                members[each][1](value[each], add)
+            for each in ordered:
+                writers[each](value[each], add)
             add(closing)
 
         return write
 
-    def _members_of(self, structure: Structure) -> dict[str, tuple[int, _Write]]:
-        known = self._members.get(id(structure))
-        if known is None:
-            known = self._members[id(structure)] = {}
+    def _writers_of(self, structure: Structure) -> dict[str, _Write]:
+        writers = self._writers.get(id(structure))
+        if writers is None:
+            writers = self._writers[id(structure)] = {}
             for member in structure.members.values():
-                known[member.name] = member.index, self._member(member)
-        return known
+                writers[member.name] = self._member(member)
+        return writers
 
     def _member(self, member: Member) -> _Write:
         if isinstance(member.kind, Structure):
