@@ -55,10 +55,7 @@ WHERE answered_us IS NULL AND (deadline_us > ? OR asked) ORDER BY number
 _PAYMENT = """
 SELECT kind, version, payment FROM intents WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
 """
-_ANSWER = """
-UPDATE intents SET accepted = ?, reason = ?, answered_us = ?
-WHERE instructing_agent = ? AND transaction_id = ? AND responder = ? AND answered_us IS NULL
-"""
+_ANSWER = "UPDATE intents SET accepted = ?, reason = ?, answered_us = ? WHERE number = ?"
 _ANSWERED = """
 SELECT number, instructing_agent, transaction_id, responder, settlement_account, accepted, reason, answered_us
 FROM intents WHERE instructing_agent = ? AND transaction_id = ? AND responder = ?
@@ -123,10 +120,16 @@ class LinksStore:
         self._connection.execute(_QUESTION, (*transaction, request.settlement_account))
         return transaction
 
-    def answer(self, reply: Reply, now_us: int) -> Answer:
-        """Note a reply about a known payment and return the answer for the clearing: the first reply there was."""
-        self._connection.execute(_ANSWER, (reply.accepted, reply.reason, now_us, *reply.transaction))
-        return _answer(self._connection.execute(_ANSWERED, reply.transaction).fetchone())
+    def answer(self, reply: Reply, now_us: int) -> Answer | None:
+        """Note a reply; return the answer for the clearing: the first reply there was; None if nobody was sent this."""
+        row = self._connection.execute(_ANSWERED, reply.transaction).fetchone()
+        if row is None:
+            return None
+        number, *_, settlement_account, accepted, reason, answered_us = row
+        if answered_us is None:
+            accepted, reason, answered_us = reply.accepted, reply.reason, now_us
+            self._connection.execute(_ANSWER, (accepted, reason, answered_us, number))
+        return Answer(number, reply.transaction, settlement_account, bool(accepted), reason, answered_us)
 
     def find_answer(self, transaction: Transaction) -> Answer | None:
         """Return the answer to a payment, if it has come."""

@@ -174,20 +174,28 @@ class ParticipantLinks:
         for number, reply in post.said:
             if isinstance(reply, RecallAnswer):
                 self._answer_recall(number, reply, post.refusals, now_us)
-            elif not self._store.is_known(reply.transaction):
-                unknown = f"{reply.transaction.responder} was never sent this payment"
-                post.refusals.append(Refusal(number, "", "transaction", unknown))
-            elif reply.reason != NEVER_RECEIVED:
-                self._questions.forget(reply.transaction)
-                yield self._store.answer(reply, now_us)
-            elif self._questions.is_answered_by(reply):
-                intent = self._store.find_open(reply.transaction)
-                if intent is None:
-                    continue
-                if intent.payment is not None and intent.is_in_time(now_us):
-                    resent.append(intent.payment)
-                elif intent.asked:
-                    yield self._store.answer(reply, now_us)
+                continue
+            if reply.reason == NEVER_RECEIVED and self._store.is_known(reply.transaction):
+                answer = self._answer_to_question(reply, resent, now_us)
+            else:
+                answer = self._store.answer(reply, now_us)
+                if answer is None:
+                    unknown = f"{reply.transaction.responder} was never sent this payment"
+                    post.refusals.append(Refusal(number, "", "transaction", unknown))
+                else:
+                    self._questions.forget(reply.transaction)
+            if answer is not None:
+                yield answer
+
+    def _answer_to_question(self, reply: Reply, resent: list[PaymentForwarded], now_us: int) -> Answer | None:
+        """Send what was never received, if there is time, or else return that for the clearing, if it has asked."""
+        intent = self._store.find_open(reply.transaction) if self._questions.is_answered_by(reply) else None
+        if intent is None:
+            return None
+        if intent.payment is not None and intent.is_in_time(now_us):
+            resent.append(intent.payment)
+            return None
+        return self._store.answer(reply, now_us) if intent.asked else None
 
     def _note_recalls(self, recalls: Sequence[RecallRequested], now_us: int) -> None:
         """Owe each recall to its participant, the first of each payment."""

@@ -22,10 +22,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
+from agents.edge.client_connections import Answer, ClientConnections
 from agents.edge.errors import EdgeError
 from agents.edge.process import Stop, edge_arguments, positive, run_process
 from agents.edge.workload.draws import Draws
@@ -38,10 +37,8 @@ if TYPE_CHECKING:
 
 ANSWERS: Final = "answers.jsonl"
 SUMS: Final = "clients.json"
-CONNECTIONS: Final = 64
 IN_FLIGHT_MAX: Final = 4_000
 """Submissions that wait for their answers; due ones wait for their turn then."""
-TRY_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 0.2
 GIVE_UP_TRIES: Final = 300
 _TWICE_PER_TEN_THOUSAND: Final = 200
@@ -51,18 +48,6 @@ _AGAIN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAV
 _MICROSECONDS: Final = 1_000_000
 
 logger = logging.getLogger("payments.edge.clients")
-
-
-class Answer(NamedTuple):
-    """What the gateway said."""
-
-    status: int
-    body: bytes
-
-    @property
-    def payment_id(self) -> str:
-        """Of a payment that was accepted."""
-        return str(json.loads(self.body)["payment_id"]) if self.status == HTTPStatus.ACCEPTED else ""
 
 
 @dataclass
@@ -106,10 +91,11 @@ class Sums:
 class SimulatedClients:
     """Submit a workload."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, options: argparse.Namespace) -> None:
-        self._session = session
+    def __init__(self, clock: Clock, options: argparse.Namespace) -> None:
+        """Make it inside the event loop that runs it."""
         self._clock = clock
         self._url = f"{options.gateway}/payments"
+        self._connections = ClientConnections(self._url)
         self._seed = options.seed
         self._count = options.count
         self._payments_per_second = options.tps
@@ -134,25 +120,29 @@ class SimulatedClients:
                 if (wait_us := due_us - self._clock.now_us()) > 0:
                     await self._clock.sleep(wait_us / _MICROSECONDS)
                 tasks.create_task(self._submit(index, due_us))
+        self._connections.close()
         self._answers.close()
 
     async def _submit(self, index: int, due_us: int) -> None:
         request = self._requests[index]
         draws = Draws(self._seed, "patience", index)
-        sendings = [self._until_answered(request)]
-        if draws.happens(_TWICE_PER_TEN_THOUSAND):
-            sendings.append(self._until_answered(request))
+        sends_twice = draws.happens(_TWICE_PER_TEN_THOUSAND)
         if draws.happens(_HANGS_UP_PER_TEN_THOUSAND):
             await self._hang_up(request)
-        answers = await asyncio.gather(*sendings)
+        if sends_twice:
+            answers = [*await asyncio.gather(self._until_answered(request), self._until_answered(request))]
+        else:
+            answers = [await self._until_answered(request)]
         for answer in answers:
             if self.sums.first.setdefault(request.key, answer) != answer:
                 self.sums.contradictions += 1
         latency_us = self._clock.now_us() - due_us
         self.sums.statuses[answers[0].status] += 1
+        payment_id = ""
         if answers[0].status == HTTPStatus.ACCEPTED:
             self.sums.latencies_us.append(latency_us)
-        line = {"key": request.key, "status": answers[0].status, "payment_id": answers[0].payment_id}
+            payment_id = json.loads(answers[0].body)["payment_id"]
+        line = {"key": request.key, "status": answers[0].status, "payment_id": payment_id}
         self._answers.write(json.dumps(line | {"latency_us": latency_us}) + "\n")
         self._room.release()
 
@@ -176,9 +166,8 @@ class SimulatedClients:
         self.sums.tries += 1
         headers = {"Idempotency-Key": request.key, "Content-Type": request.media_type}
         try:
-            async with self._session.post(self._url, data=request.body, headers=headers) as response:
-                answer = Answer(response.status, await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            answer = await self._connections.post(request.body, headers)
+        except OSError:
             self.sums.broken += 1
             return None
         self.sums.busy += answer.status in _AGAIN
@@ -187,20 +176,17 @@ class SimulatedClients:
 
 async def _main(clock: Clock, stop: Stop, options: argparse.Namespace) -> None:
     options.data.mkdir(parents=True, exist_ok=True)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=TRY_SECONDS, sock_read=TRY_SECONDS)
     began_us = clock.now_us()
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        clients = SimulatedClients(session, clock, options)
-        running = asyncio.create_task(clients.run())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not running.done():
-            running.cancel()
-            logger.info("stopped before all was submitted")
-            return
-        await running
+    clients = SimulatedClients(clock, options)
+    running = asyncio.create_task(clients.run())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not running.done():
+        running.cancel()
+        logger.info("stopped before all was submitted")
+        return
+    await running
     sums = clients.sums.as_json((clock.now_us() - began_us) / _MICROSECONDS)
     (options.data / SUMS).write_text(json.dumps(sums, indent=1), "utf-8")
     logger.info("all submitted and answered: %s", sums)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from schemas.iso20022.elements import amount
@@ -19,6 +21,7 @@ from schemas.money import MINOR_DIGITS, Money
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND_US: Final = 1_000_000
 _MIDNIGHT_TO_COME: Final = "T24:00:00"
 
 
@@ -42,11 +45,14 @@ class Binding:
     place: str
     """The names of elements from the transaction on, with slashes between; ``[]`` behind one that may be repeated."""
     codec: Codec
+    of: Callable[[Any], Any] = field(init=False, repr=False, compare=False)
+    """Returns the field's value in an event."""
     steps: tuple[tuple[str, bool], ...] = field(init=False)
     """The names, and whether each may be repeated."""
 
     def __post_init__(self) -> None:
         steps = tuple((name.removesuffix("[]"), name.endswith("[]")) for name in self.place.split("/"))
+        object.__setattr__(self, "of", attrgetter(self.attribute))
         object.__setattr__(self, "steps", steps)
 
     def take(self, transaction: Content) -> Any:  # noqa: ANN401 - a field's value
@@ -128,9 +134,14 @@ def moment_us(text: str) -> int:
 
 def moment_text(us: int) -> str:
     """Return a time in UTC, without zeros at the end of its fraction."""
-    whole, _, fraction = (_EPOCH + us * _MICROSECOND).isoformat().removesuffix("+00:00").partition(".")
-    fraction = fraction.rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+    seconds, fraction_us = divmod(us, _SECOND_US)
+    return f"{_second_text(seconds)}.{fraction_us:06}".rstrip("0").removesuffix(".") + "Z"
+
+
+@lru_cache(maxsize=1_024)
+def _second_text(seconds: int) -> str:
+    """Return a second of the epoch as date and time: many times of one message, or of one moment, are in it."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 TEXT: Final = Codec(str, str)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from schemas.events import CreditTransfer, Party
@@ -148,7 +147,7 @@ def give_events(name: MessageName, converted: Converted) -> Content:
     content = _copied(converted.remainder)
     for event, transaction in zip(converted.events, _transactions(conversion, content), strict=True):
         for binding in conversion.bindings:
-            binding.give(attrgetter(binding.attribute)(event), transaction)
+            binding.give(binding.of(event), transaction)
     return content
 
 
@@ -201,10 +200,10 @@ def _transactions(conversion: _Conversion, content: Content) -> Iterator[Content
 
 def _copied(content: Content) -> Content:
     """Return a copy of a content that shares only texts with it."""
-    return {name: value if isinstance(value, str) else _copied_value(value) for name, value in content.items()}
-
-
-def _copied_value(value: Value) -> Value:
-    if isinstance(value, dict):
-        return _copied(value)
-    return [_copied_value(each) for each in value] if isinstance(value, list) else value
+    copied = content.copy()
+    for name, value in content.items():
+        if isinstance(value, dict):
+            copied[name] = _copied(value)
+        elif isinstance(value, list):
+            copied[name] = [_copied(each) if isinstance(each, dict) else each for each in value]
+    return copied

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from lxml import etree
 
@@ -21,7 +21,7 @@ from schemas.iso20022.document import parse
 from schemas.iso20022.errors import UnreadableDocumentError
 from schemas.iso20022.message_name import NAMESPACE_PREFIX, READ, MessageName
 from schemas.iso20022.simple_types import WHITESPACE
-from schemas.iso20022.tables import Structure, table_of
+from schemas.iso20022.tables import MessageTable, Structure, table_of
 from schemas.iso20022.walk import Content, path_of, paths_of_children, walk
 from schemas.wording import shown
 
@@ -48,6 +48,21 @@ class Message:
     """What was walked over, for who wants a second opinion; None where nothing was."""
 
 
+class _Named(NamedTuple):
+    """What a namespace stands for."""
+
+    name: MessageName | None
+    """None if it ends in no name of a message."""
+    table: MessageTable | None
+    """None if it is none that is read here."""
+    wrong: str
+    """Why it is none."""
+
+
+_known: Final[dict[str, _Named]] = {}
+"""By namespace those that have a table, of which there are not many; any other is the sender's to choose."""
+
+
 def read_messages(data: bytes) -> tuple[Message, ...]:
     """Return the messages in a document, at least one, or raise ``UnreadableDocumentError``."""
     root = parse(data)
@@ -55,9 +70,7 @@ def read_messages(data: bytes) -> tuple[Message, ...]:
     if len(messages) > MESSAGES_MAX:
         raise UnreadableDocumentError(f"holds more than {MESSAGES_MAX} messages")
     if not messages:
-        raise UnreadableDocumentError(
-            f"holds no message of ISO 20022: its root is {shown(etree.QName(root).localname)}"
-        )
+        raise UnreadableDocumentError(f"holds no message of ISO 20022: its root is {shown(_parts_of(root)[1])}")
     return messages
 
 
@@ -66,9 +79,9 @@ def _messages_below(root: etree._Element) -> Iterator[Message]:
     header: MessageName | None = None
     while pending:
         element, path = pending.pop()
-        local_name = etree.QName(element).localname
+        namespace, local_name = _parts_of(element)
         if local_name == "Document":
-            yield _read(element, path, header)
+            yield _read(element, namespace, path, header)
             header = None
         elif local_name == "AppHdr":
             header = _named_by(element)
@@ -86,13 +99,9 @@ def _messages_in_texts(root: etree._Element) -> Iterator[Message]:
         yield from _messages_below(parse(text.encode()))
 
 
-def _read(document: etree._Element, path: str, header: MessageName | None) -> Message:
-    namespace = etree.QName(document).namespace or ""
-    name = MessageName.in_text(namespace)
-    wrong = _cannot_read(name, namespace)
-    table = None if name is None or wrong else table_of(name)
+def _read(document: etree._Element, namespace: str, path: str, header: MessageName | None) -> Message:
+    name, table, wrong = _named(namespace)
     if table is None:
-        wrong = wrong or f"no structure of {name} is known"
         return Message(name, path, has_document=True, content={}, faults=(Fault(path, "message", wrong),))
     reading = walk(document, table, table.document)
     faults = reading.faults
@@ -101,17 +110,36 @@ def _read(document: etree._Element, path: str, header: MessageName | None) -> Me
     return Message(name, path, has_document=True, content=reading.content, faults=faults, element=document)
 
 
-def _cannot_read(name: MessageName | None, namespace: str) -> str | None:
+def _named(namespace: str) -> _Named:
+    known = _known.get(namespace)
+    if known is None:
+        known = _look_up(namespace)
+        if known.table is not None:
+            _known[namespace] = known
+    return known
+
+
+def _look_up(namespace: str) -> _Named:
+    name = MessageName.in_text(namespace)
     if name is None or namespace != name.namespace:
-        return f"is in no namespace of ISO 20022, {NAMESPACE_PREFIX}..., but in {shown(namespace)}"
+        wrong = f"is in no namespace of ISO 20022, {NAMESPACE_PREFIX}..., but in {shown(namespace)}"
+        return _Named(name, None, wrong)
     if name.family not in READ:
-        return f"is {name}, which is not read here"
-    return None
+        return _Named(name, None, f"is {name}, which is not read here")
+    table = table_of(name)
+    return _Named(name, table, f"no structure of {name} is known" if table is None else "")
+
+
+def _parts_of(element: etree._Element) -> tuple[str, str]:
+    """Return the namespace, empty where there is none, and the local name of an element."""
+    namespace, _, local_name = element.tag.rpartition("}")
+    return namespace[1:], local_name
 
 
 def _named_by(header: etree._Element) -> MessageName | None:
     """Return the message definition that a business application header names."""
-    named = MessageName.in_text(etree.QName(header).namespace or "")
+    namespace, _ = _parts_of(header)
+    named = MessageName.in_text(namespace)
     if named is None or named.family != _HEADER_FAMILY:
         return None
     identifier = header.findtext(f"{{{named.namespace}}}MsgDefIdr", "")
@@ -123,16 +151,13 @@ def _bare(element: etree._Element, path: str, local_name: str) -> Message | None
     envelope = element.getparent()
     if envelope is None:
         return None
-    around = etree.QName(envelope).namespace or ""
+    around, _ = _parts_of(envelope)
     if around.startswith(NAMESPACE_PREFIX) or (not around and envelope.getparent() is None):
         return None
     first = next(iter(element), None)
     for candidate in (element,) if first is None else (element, first):
-        namespace = etree.QName(candidate).namespace or ""
-        name = MessageName.in_text(namespace)
-        if name is None or _cannot_read(name, namespace):
-            continue
-        table = table_of(name)
+        namespace, _ = _parts_of(candidate)
+        name, table, _ = _named(namespace)
         inner = None if table is None else next(iter(table.document.members.values()))
         if table is not None and inner is not None and inner.name == local_name and isinstance(inner.kind, Structure):
             reading = walk(element, table, inner.kind)

@@ -37,19 +37,27 @@ class Place(NamedTuple):
     value: Value
 
 
-def places(path: str, value: Value, names: str) -> Iterator[Place]:
-    """Find what stands under ``names``, separated by slashes, below a value at ``path``."""
-    name, _, rest = names.partition("/")
-    held = value.get(name) if isinstance(value, dict) else None
-    if held is None:
-        return
-    several = held if isinstance(held, list) else [held]
-    for number, each in enumerate(several, 1):
-        at = f"{path}/{name}[{number}]" if len(several) > 1 else f"{path}/{name}"
-        if rest:
-            yield from places(at, each, rest)
-        else:
-            yield Place(at, each)
+def places(path: str, value: Value, names: str) -> list[Place]:
+    """Return what stands under ``names``, separated by slashes, below a value at ``path``."""
+    held = value
+    steps = names.split("/")
+    for number, name in enumerate(steps, 1):
+        inside = held.get(name) if isinstance(held, dict) else None
+        if inside is None:
+            return []
+        if isinstance(inside, list):
+            if len(inside) != 1:
+                return _places_in_each(f"{path}/{'/'.join(steps[:number])}", inside, "/".join(steps[number:]))
+            inside = inside[0]
+        held = inside
+    return [Place(f"{path}/{names}", held)]
+
+
+def _places_in_each(path: str, several: list[Value], names: str) -> list[Place]:
+    numbered = [(f"{path}[{number}]", each) for number, each in enumerate(several, 1)]
+    if not names:
+        return [Place(at, each) for at, each in numbered]
+    return [place for at, each in numbered for place in places(at, each, names)]
 
 
 def check_scheme(message: Message, scheme: SchemeProfile) -> tuple[Fault, ...]:
@@ -67,6 +75,7 @@ class _Rules:
         self._path = f"{message.path}/{name}" if message.has_document else message.path
         self._content: Content = inner if isinstance(inner, dict) else {}
         self._family = family
+        self._transactions = self._at(_TRANSACTIONS[family])
         self._scheme = scheme
         self._rules = scheme.messages.by_family[family]
 
@@ -77,7 +86,7 @@ class _Rules:
         yield from self._missing()
         yield from self._wrong_texts()
 
-    def _at(self, names: str) -> Iterator[Place]:
+    def _at(self, names: str) -> list[Place]:
         return places(self._path, self._content, names)
 
     def _fault(self, path: str, kind: str, message: str) -> Fault:
@@ -85,7 +94,7 @@ class _Rules:
 
     def _wrong_counts(self) -> Iterator[Fault]:
         most = self._scheme.messages.transactions_max
-        transactions = list(self._at(_TRANSACTIONS[self._family]))
+        transactions = self._transactions
         if len(transactions) > most:
             yield self._fault(transactions[most].path, "transactions", f"is one of {len(transactions)}, at most {most}")
         if self._family in _COUNTED:
@@ -113,11 +122,11 @@ class _Rules:
                 yield self._fault(path, "reference", f"has {len(str(text))} characters, more than {most}")
 
     def _missing(self) -> Iterator[Fault]:
-        transactions = _TRANSACTIONS[self._family]
+        above = f"{_TRANSACTIONS[self._family]}/"
         for names in self._rules.required:
-            inside = names.removeprefix(f"{transactions}/")
-            for path, transaction in self._at(transactions):
-                if not any(places(path, transaction, inside)):
+            inside = names.removeprefix(above)
+            for path, transaction in self._transactions:
+                if not places(path, transaction, inside):
                     yield self._fault(f"{path}/{inside}", "required", "is missing")
 
     def _wrong_texts(self) -> Iterator[Fault]:

@@ -63,8 +63,10 @@ class Structure:
     is_choice: bool
     members: dict[str, Member] = field(default_factory=dict)
     """By tag, in order."""
-    required: list[Member] = field(default_factory=list)
-    """Those that must be there; none in a choice."""
+    required: dict[str, Member] = field(default_factory=dict)
+    """By name those that must be there; none in a choice."""
+    several: list[Member] = field(default_factory=list)
+    """Of these those that must be there more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,9 @@ class _Compiler:
             member = self._member(name, index, member_field, types[member_field.name])
             structure.members[member.tag] = member
             if member.minimum:
-                structure.required.append(member)
+                structure.required[member.name] = member
+            if member.minimum > 1:
+                structure.several.append(member)
         return structure
 
     def _member(self, inside: str, index: int, described: Field[Any], hint: Any) -> Member:  # noqa: ANN401 - a type form

@@ -113,12 +113,13 @@ class _Walk:
         if text is not None and text.strip(WHITESPACE):
             self._text_between(element)
         content: Content = {}
+        members = structure.members
         last, times = -1, 0
         for child in element:
             tail = child.tail
             if tail is not None and tail.strip(WHITESPACE):
                 self._text_between(element)
-            member = structure.members.get(child.tag)
+            member = members.get(child.tag)
             if member is None:
                 self._unexpected(child, element)
                 continue
@@ -134,7 +135,7 @@ class _Walk:
                 content[member.name] = value
             else:
                 _append(content, member.name, value)
-        if structure.required or structure.is_choice:
+        if not content or structure.several or not structure.required.keys() <= content.keys():
             self._check_missing(element, structure, content)
         return content
 
@@ -207,12 +208,12 @@ class _Walk:
         return etree.tostring(inside[0], encoding="unicode", with_tail=False)
 
     def _check_missing(self, element: etree._Element, structure: Structure, content: Content) -> None:
-        for member in structure.required:
-            value = content.get(member.name)
+        for name, member in structure.required.items():
+            value = content.get(name)
             if value is None:
-                self._fault(element, "schema.missing", "is missing", f"/{member.name}")
+                self._fault(element, "schema.missing", "is missing", f"/{name}")
             elif isinstance(value, list) and len(value) < member.minimum:
-                self._fault(element, "schema.missing", f"is not there {member.minimum} times", f"/{member.name}")
+                self._fault(element, "schema.missing", f"is not there {member.minimum} times", f"/{name}")
         if structure.is_choice and not content:
             names = " or ".join(member.name for member in structure.members.values())
             self._fault(element, "schema.missing", f"holds none of {names}")

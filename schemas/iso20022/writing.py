@@ -1,20 +1,25 @@
 """From a message's content back to XML: the elements in the order of the message, whatever the order of the content.
 
-All elements are in the message's namespace, which is declared once, so the XML is put together as text: half of what
-it takes to build a tree and serialise it, to the same bytes.
+All elements are in the message's namespace, which is declared once, so the XML is put together as text: a small part of
+what it takes to build a tree and serialise it, to the same bytes.  What writes a structure is made of its table once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, Never
 
 from lxml import etree
 
 from schemas.iso20022.message_name import MessageName
-from schemas.iso20022.tables import Leaf, Member, Structure, Wildcard, table_of
+from schemas.iso20022.tables import Leaf, Member, Structure, table_of
 from schemas.iso20022.walk import Amount, Content, Value
+
+_Add = Callable[[str], None]
+_Write = Callable[[Value, _Add], None]
+"""Adds the texts of what stands under one name."""
 
 _DECLARATION: Final = "<?xml version='1.0' encoding='UTF-8'?>\n"
 _find_not_plain = re.compile(r"[^\t\n !#-%\'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
@@ -30,86 +35,112 @@ def write_message(name: MessageName, content: Content) -> bytes:
     ``ValueError`` if the content has an element that the message has not, or another kind of value than it, or a
     character that XML cannot say; whether the values are valid is for those to ask who read the message.
     """
+    parts = [_DECLARATION]
+    _writer_of(name)(content, parts.append)
+    return "".join(parts).encode()
+
+
+@lru_cache(maxsize=64)
+def _writer_of(name: MessageName) -> _Write:
     table = table_of(name)
     if table is None:
         raise ValueError(f"no structure of {name} is known")
-    writer = _Writer(name.namespace)
-    writer.structure("Document", table.document, content, f' xmlns="{name.namespace}"')
-    return (_DECLARATION + "".join(writer.parts)).encode()
+    return _Compiler(name.namespace).document(table.document)
 
 
-class _Writer:
-    """The text of one message."""
-
-    __slots__ = ("_namespace", "_tag", "parts")
+class _Compiler:
+    """Makes what writes the structures of one message, each once."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._tag = f"{{{namespace}}}"
-        self.parts: list[str] = []
+        self._writers: dict[int, dict[str, _Write]] = {}
+        """Of the structure with this identity: what writes a member, by its name."""
 
-    def structure(self, name: str, structure: Structure, content: Content, attributes: str = "") -> None:
-        if not content:
-            self.parts.append(f"<{name}{attributes}/>")
-            return
-        self.parts.append(f"<{name}{attributes}>")
-        for member in sorted(self._members(structure, content), key=_index):
-            for value in _values(member, content[member.name]):
-                self._write(member, value)
-        self.parts.append(f"</{name}>")
+    def document(self, document: Structure) -> _Write:
+        return self._elements("Document", document, f' xmlns="{self._namespace}"')
 
-    def _members(self, structure: Structure, content: Content) -> Iterator[Member]:
-        for name in content:
-            member = structure.members.get(self._tag + name)
-            if member is None:
-                raise ValueError(f"{structure.name} has no {name}")
-            yield member
+    def _elements(self, name: str, structure: Structure, attributes: str = "") -> _Write:
+        """Return what writes an element that holds elements."""
+        writers = self._writers_of(structure)
+        index = {member.name: member.index for member in structure.members.values()}.__getitem__
+        empty, opening, closing = f"<{name}{attributes}/>", f"<{name}{attributes}>", f"</{name}>"
 
-    def _write(self, member: Member, value: Value) -> None:
-        kind, name = member.kind, member.name
-        if isinstance(kind, Structure):
+        def write(value: Value, add: _Add) -> None:
             if not isinstance(value, dict):
-                raise _wrong(member, "a mapping")
-            self.structure(name, kind, value)
-        elif isinstance(kind, Wildcard):
-            if not isinstance(value, str):
-                raise _wrong(member, "a text")
-            self.parts.append(f"<{name}>{self._foreign(value)}</{name}>")
-        else:
-            self._leaf(member, kind, value)
+                _refuse(name, "a mapping")
+            if not value:
+                add(empty)
+                return
+            try:
+                ordered = sorted(value, key=index)
+            except KeyError as unknown:
+                raise ValueError(f"{structure.name} has no {unknown.args[0]}") from None
+            add(opening)
+            for each in ordered:
+                writers[each](value[each], add)
+            add(closing)
 
-    def _leaf(self, member: Member, leaf: Leaf, value: Value) -> None:
-        name = member.name
-        if leaf.attribute is not None:
-            if not isinstance(value, Amount):
-                raise _wrong(member, "an amount")
-            attribute = _escaped(value.currency, _ATTRIBUTE_ESCAPES)
-            self.parts.append(f'<{name} {leaf.attribute}="{attribute}">{_escaped(value.number, _ESCAPES)}</{name}>')
-        elif isinstance(value, str):
-            self.parts.append(f"<{name}>{_escaped(value, _ESCAPES)}</{name}>")
-        else:
-            raise _wrong(member, "a text")
+        return write
 
-    def _foreign(self, xml: str) -> str:
-        """Return an element of somebody else's as it is written inside of ours."""
+    def _writers_of(self, structure: Structure) -> dict[str, _Write]:
+        writers = self._writers.get(id(structure))
+        if writers is None:
+            writers = self._writers[id(structure)] = {}
+            for member in structure.members.values():
+                writers[member.name] = self._member(member)
+        return writers
+
+    def _member(self, member: Member) -> _Write:
+        if isinstance(member.kind, Structure):
+            write = self._elements(member.name, member.kind)
+        elif isinstance(member.kind, Leaf):
+            write = _leaf(member.name, member.kind)
+        else:
+            write = self._foreign(member.name)
+        return write if member.maximum == 1 else _each(member.name, write)
+
+    def _foreign(self, name: str) -> _Write:
+        """Return what writes an element that holds one of somebody else's, as it is written inside of ours."""
         namespaces: Any = {None: self._namespace}
-        around: etree._Element = etree.Element(f"{self._tag}around", nsmap=namespaces)
-        around.append(etree.fromstring(xml))
-        written = etree.tostring(around, encoding="unicode")
-        return written[written.index(">") + 1 : written.rindex("<")]
+
+        def write(value: Value, add: _Add) -> None:
+            if not isinstance(value, str):
+                _refuse(name, "a text")
+            around: etree._Element = etree.Element(f"{{{self._namespace}}}{name}", nsmap=namespaces)
+            around.append(etree.fromstring(value))
+            written = etree.tostring(around, encoding="unicode")
+            add(f"<{name}>{written[written.index('>') + 1 :]}")
+
+        return write
 
 
-def _index(member: Member) -> int:
-    return member.index
+def _leaf(name: str, leaf: Leaf) -> _Write:
+    attribute = leaf.attribute
+
+    def write_text(value: Value, add: _Add) -> None:
+        if not isinstance(value, str):
+            _refuse(name, "a text")
+        add(f"<{name}>{value if _find_not_plain(value) is None else _escaped(value, _ESCAPES)}</{name}>")
+
+    def write_amount(value: Value, add: _Add) -> None:
+        if not isinstance(value, Amount):
+            _refuse(name, "an amount")
+        currency = _escaped(value.currency, _ATTRIBUTE_ESCAPES)
+        add(f'<{name} {attribute}="{currency}">{_escaped(value.number, _ESCAPES)}</{name}>')
+
+    return write_text if attribute is None else write_amount
 
 
-def _values(member: Member, value: Value) -> Iterator[Value]:
-    if member.maximum == 1:
-        yield value
-    elif isinstance(value, list):
-        yield from value
-    else:
-        raise _wrong(member, "a list")
+def _each(name: str, write: _Write) -> _Write:
+    """Return what writes an element that may be repeated."""
+
+    def write_each(value: Value, add: _Add) -> None:
+        if not isinstance(value, list):
+            _refuse(name, "a list")
+        for each in value:
+            write(each, add)
+
+    return write_each
 
 
 def _escaped(text: str, escapes: dict[int, str]) -> str:
@@ -120,5 +151,5 @@ def _escaped(text: str, escapes: dict[int, str]) -> str:
     return text.translate(escapes)
 
 
-def _wrong(member: Member, wanted: str) -> ValueError:
-    return ValueError(f"{member.name} must be {wanted}")
+def _refuse(name: str, wanted: str) -> Never:
+    raise ValueError(f"{name} must be {wanted}")

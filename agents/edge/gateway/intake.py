@@ -3,7 +3,9 @@
     waiting ── batch ─ tokens and remainders in the vault ─ claims ─ one put ─ answers
                        durable                              durable  durable
 
-What comes while a batch is under way is the next batch, so a sync of a disk is shared by all who wait for it.
+What comes while a batch is under way is the next batch, so a sync of a disk is shared by all who wait for it.  Before
+each it waits a moment for more: what a batch costs by itself, its syncs and its ways between threads, is a good part of
+what a payment costs, and the rest of the machine wants it, too.
 
 A crash behind the vault's part leaves a remainder that nobody asks for; behind the claims, records that the next start
 appends, and the client's retry too, whichever is first: the same bytes, which the authorise stage knows for a repeat.
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PRODUCER: Final = b"gateway"
+GATHER_SECONDS: Final = 0.005
+"""For how long whoever comes first to a batch waits for others."""
 STREAMS: Final = (PAYMENTS, OUTBOUND)
 STREAM_OF_KIND: Final = {kind: stream for stream, kinds in KINDS_OF_STREAM.items() for kind in kinds}
 _MICROSECONDS: Final = 1_000_000
@@ -137,6 +141,7 @@ class Intake:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                await self.clock.sleep(GATHER_SECONDS)
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.settings.batch_max))]
                 waiting_gauge.set(len(self._waiting))
                 await self._take_in(batch)

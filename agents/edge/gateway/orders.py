@@ -226,9 +226,12 @@ def _fill(transaction: Content, identity: ClaimIdentity, received_us: int) -> No
     """Add what the client may leave to the gateway."""
     names = transaction["PmtId"]
     if isinstance(names, dict):
-        names.setdefault("TxId", identity.transaction_id)
-        names.setdefault("UETR", identity.uetr)
-    transaction.setdefault("AccptncDtTm", moment_text(whole_milliseconds(received_us)))
+        if "TxId" not in names:
+            names["TxId"] = identity.transaction_id
+        if "UETR" not in names:
+            names["UETR"] = identity.uetr
+    if "AccptncDtTm" not in transaction:
+        transaction["AccptncDtTm"] = moment_text(whole_milliseconds(received_us))
 
 
 def _refuse_numbers_in_identifiers(transfer: CreditTransfer, numbers: Sequence[str], scheme: SchemeProfile) -> None:

@@ -49,22 +49,12 @@ class SqliteClaims:
 
     def claim(self, wanted: Sequence[Claim], appended: Collection[str]) -> list[Standing]:
         """Claim in one transaction; return what stands for each."""
-        rows = [
-            (
-                each.claim_id,
-                each.tenant,
-                each.client,
-                each.digest,
-                each.received_us,
-                each.verification_id,
-                each.record,
-            )
-            for each in wanted
-        ]
         with self.database.transaction() as connection:
             connection.executemany(_MARK, [(claim_id,) for claim_id in appended])
-            connection.executemany(_CLAIM, rows)
-        standing = self.standing([each.claim_id for each in wanted])
+            new = {each.claim_id for each in wanted if connection.execute(_CLAIM, _row(each)).rowcount}
+        standing = (
+            Standing(each, appended=False) if each.claim_id in new else self._find(each.claim_id) for each in wanted
+        )
         return [each for each in standing if each is not None]
 
     def unappended(self) -> Iterator[Claim]:
@@ -91,3 +81,16 @@ class SqliteClaims:
     def _find(self, claim_id: str) -> Standing | None:
         row = self.database.connection.execute(_FIND, (claim_id,)).fetchone()
         return None if row is None else Standing(Claim(*row[1:]), bool(row[0]))
+
+
+def _row(claim: Claim) -> tuple[str | bytes | int, ...]:
+    """Return a claim in the order of ``_COLUMNS``."""
+    return (
+        claim.claim_id,
+        claim.tenant,
+        claim.client,
+        claim.digest,
+        claim.received_us,
+        claim.verification_id,
+        claim.record,
+    )

@@ -127,7 +127,7 @@ class _Parts:
         ((name, content),) = message.content.items()
         self._path = f"{message.path}/{name}" if message.has_document else message.path
         self._content: Value = content
-        found = list(places(self._path, content, transactions))
+        found = places(self._path, content, transactions)
         if len(found) != 1:
             raise UnusableMessageError(self._path, "transactions", f"is about {len(found)} payments, not one")
         self.path, self._transaction = found[0]
@@ -163,11 +163,12 @@ class _Parts:
 
 
 def _the_only(path: str, content: Value, names: str) -> Place:
-    found = list(places(path, content, names))
+    found = places(path, content, names)
     if len(found) != 1:
         raise UnusableMessageError(f"{path}/{names}", "required", f"is there {len(found)} times, not once")
     return found[0]
 
 
 def _the_first(content: Value, names: str) -> str:
-    return next((str(place.value) for place in places("", content, names)), "")
+    found = places("", content, names)
+    return str(found[0].value) if found else ""

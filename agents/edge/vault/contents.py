@@ -10,6 +10,8 @@ from schemas.iso20022.walk import Amount, Content, Value
 
 _AMOUNT: Final = "@"
 """Begins no element's name."""
+_AMOUNT_IN_BYTES: Final = b'"@"'
+"""Where it is not, which is so of what an event has taken its amount out of, the JSON is the content."""
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -21,8 +23,8 @@ def content_to_bytes(content: Content) -> bytes:
 
 def content_from_bytes(data: bytes) -> Content:
     """Return the content that ``content_to_bytes`` wrote."""
-    content: Content = _content(_decode(data))
-    return content
+    decoded: Content = _decode(data)
+    return _content(decoded) if _AMOUNT_IN_BYTES in data else decoded
 
 
 def _plain(value: Value) -> object:

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS remainders (id TEXT PRIMARY KEY, content BLOB NOT NUL
 """
 _TOKEN = "SELECT token FROM accounts WHERE tenant = ? AND number = ?"  # noqa: S105 - a query
 _NUMBER = "SELECT number FROM accounts WHERE token = ?"
+_KEEP = "INSERT OR IGNORE INTO remainders VALUES (?, ?)"
 _REMAINDER = "SELECT content FROM remainders WHERE id = ?"
 
 
@@ -100,8 +101,8 @@ class LocalVault(LocalVaultReader):
         """Keep the remainder of a message under each id, durably: all of them or none."""
         rows = {each: content_to_bytes(content) for each, content in remainders.items()}
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO remainders VALUES (?, ?)", rows.items())
-            others = [each for each, data in rows.items() if self._kept(each) != data]
+            known = [row[0] for row in rows.items() if not connection.execute(_KEEP, row).rowcount]
+            others = [each for each in known if self._kept(each) != rows[each]]
             if others:
                 raise OtherRemainderError(others)
 
