@@ -68,6 +68,13 @@ class Member:
             self.process.wait()
 
     @property
+    def pid(self) -> int:
+        """Its process id, once it was started."""
+        if self.process is None:
+            raise RunError(f"{self.name} was never started")
+        return self.process.pid
+
+    @property
     def return_code(self) -> int | None:
         """The exit code of the process, or None while it runs."""
         return None if self.process is None else self.process.poll()

@@ -3,6 +3,8 @@
     dropped      the request is done, its answer is lost, and the connection is closed: nobody knows what became of it
     refused      nothing is done, and the answer is 500 or, every second time, that the rate was exceeded
     slow         the answer comes a second late
+    partial      of a PutRecords every second entry is stored, and the others are answered as throttled
+    expired      a GetRecords is answered that its iterator has expired
 
 It speaks HTTP/1.1, as boto3 does, one request after the other on a connection, and to the emulator on a connection for
 each.  KCL's Java speaks HTTP/2, and is passed through as it is: it only reads, and a read that fails is no risk to
@@ -33,12 +35,16 @@ HTTP_2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 _HEAD_END = b"\r\n\r\n"
 _BLOCK_BYTES = 1 << 16
 _HEAD_BYTES_MAX = 1 << 16
+_OF_BODY = (b"content-length:", b"transfer-encoding:")
 _LOST = (asyncio.IncompleteReadError, ConnectionError)
 _TYPE = "application/x-amz-json-1.1"
+_PUT, _GET = b"kinesis_20131202.putrecords", b"kinesis_20131202.getrecords"
 _REFUSALS = (
     (500, "InternalFailure", "said so by the fault proxy"),
     (400, "ProvisionedThroughputExceededException", "said so by the fault proxy"),
 )
+_EXPIRED = (400, "ExpiredIteratorException", "said so by the fault proxy")
+_THROTTLED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "said so by the fault proxy"}
 
 
 class Rates(NamedTuple):
@@ -47,6 +53,8 @@ class Rates(NamedTuple):
     dropped: float = 0.0
     refused: float = 0.0
     slow: float = 0.0
+    partial: float = 0.0
+    expired: float = 0.0
 
 
 class Message(NamedTuple):
@@ -83,13 +91,16 @@ class FaultProxy:
                 return
             request = Message(head, await _body(reader, head))
             self.happened["requests"] += 1
-            fault = self._draw()
+            fault = self._draw(request)
             if fault:
                 self.happened[fault] += 1
             if fault == "refused":
-                writer.write(_refusal(self.happened[fault]))
+                writer.write(_refusal(*_REFUSALS[self.happened[fault] % len(_REFUSALS)]))
                 continue
-            answer = await self._ask(request)
+            if fault == "expired":
+                writer.write(_refusal(*_EXPIRED))
+                continue
+            answer = await (self._ask_half(request) if fault == "partial" else self._ask(request))
             if fault == "dropped":
                 return
             if fault == "slow":
@@ -104,6 +115,17 @@ class FaultProxy:
             head = await reader.readuntil(_HEAD_END)
             return Message(head, await _body(reader, head))
 
+    async def _ask_half(self, request: Message) -> Message:
+        """Have every second entry of a PutRecords stored, and answer for the others."""
+        asked = json.loads(request.body)
+        entries = asked["Records"]
+        answer = await self._ask(_with_body(request.head, {**asked, "Records": entries[::2]}))
+        told = json.loads(answer.body)
+        results = [_THROTTLED] * len(entries)
+        results[::2] = told["Records"]
+        failed = told["FailedRecordCount"] + len(entries) // 2
+        return _with_body(answer.head, {**told, "FailedRecordCount": failed, "Records": results})
+
     @asynccontextmanager
     async def _upstream(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
@@ -112,13 +134,20 @@ class FaultProxy:
         finally:
             writer.close()
 
-    def _draw(self) -> str | None:
+    def _draw(self, request: Message) -> str | None:
+        """Return the fault that a request is to meet; None also where that one has no meaning."""
         drawn = self._random.random()
         for fault, rate in self._rates._asdict().items():
             if drawn < rate:
-                return str(fault)
+                return str(fault) if _can_meet(request, fault) else None
             drawn -= rate
         return None
+
+
+def _can_meet(request: Message, fault: str) -> bool:
+    if fault == "expired":
+        return _GET in request.head.lower()
+    return fault != "partial" or (_PUT in request.head.lower() and len(json.loads(request.body)["Records"]) > 1)
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
@@ -156,15 +185,22 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-def _refusal(number: int) -> bytes:
-    status, code, message = _REFUSALS[number % len(_REFUSALS)]
+def _refusal(status: int, code: str, message: str) -> bytes:
     body = json.dumps({"__type": code, "message": message}).encode()
     head = f"HTTP/1.1 {status} Refused\r\ncontent-type: {_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
+def _with_body(head: bytes, body: object) -> Message:
+    """Return a message with another body, of which only its length is told."""
+    encoded = json.dumps(body).encode()
+    lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(_OF_BODY)]
+    return Message(b"\r\n".join([*lines, b"content-length: %d" % len(encoded), b"", b""]), encoded)
+
+
 async def _run(options: argparse.Namespace) -> None:
-    proxy = FaultProxy(options.upstream_port, Rates(options.dropped, options.refused, options.slow), options.seed)
+    rates = Rates(**{fault: getattr(options, fault) for fault in Rates._fields})
+    proxy = FaultProxy(options.upstream_port, rates, options.seed)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", options.port, limit=_HEAD_BYTES_MAX)
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

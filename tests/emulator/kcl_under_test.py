@@ -253,11 +253,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill everything at once, as if the machine had gone."""
-        groups = _groups_of(self.process.pid)
-        self.process.kill()
-        for group in groups:
-            with suppress(ProcessLookupError):  # it has seen the worker's end
-                os.killpg(group, signal.SIGKILL)
+        kill_groups_of(self.process.pid)
         self.process.wait()
 
     async def kill_supervisor(self) -> None:
@@ -268,18 +264,6 @@ class WorkerProcess:
         while left := set(processes_in(self._folder)) - {os.getpid()}:
             assert time.monotonic() < until, f"left behind: {left}"
             await asyncio.sleep(0.1)
-
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Stop everything where it is, as a machine does that swaps or migrates; then let it go on."""
-        groups = [self.process.pid, *_groups_of(self.process.pid)]
-        for pid in groups:
-            os.killpg(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in groups:
-                os.killpg(pid, signal.SIGCONT)
 
     async def stop(self) -> int:
         """Send SIGTERM; return the exit code."""
@@ -304,6 +288,28 @@ class WorkerProcess:
 def daemons_of(supervisor: int) -> list[int]:
     """Return the process ids of a supervisor's daemons."""
     return [pid for pid in _groups_of(supervisor) if b"MultiLangDaemon" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def kill_groups_of(supervisor: int) -> None:
+    """Kill a supervisor and everything that it has started, at once."""
+    groups = _groups_of(supervisor)
+    os.kill(supervisor, signal.SIGKILL)
+    for group in groups:
+        with suppress(ProcessLookupError):  # it has seen the supervisor's end
+            os.killpg(group, signal.SIGKILL)
+
+
+@contextmanager
+def suspended(supervisor: int) -> Iterator[None]:
+    """Stop a supervisor and all that it has started where they are, as a machine does that swaps; let them go on."""
+    processes = [supervisor, *(-group for group in _groups_of(supervisor))]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
 
 def _groups_of(supervisor: int) -> list[int]:

@@ -47,11 +47,11 @@ class KinesisLocal:
         self._folder = TemporaryDirectory(prefix="kinesis-local-")
         folder = Path(self._folder.name)
         shutil.copy(PACKAGE / "server.json", folder)
-        plain, tls = _free_port(), _free_port()
-        self.url = f"http://127.0.0.1:{plain}"
+        self.port, tls = _free_port(), _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self._said = folder / "output.log"
         settings = {f"{name}_DURATION": "20ms" for name in _DURATIONS}
-        settings |= {"KINESIS_MOCK_PLAIN_PORT": str(plain), "KINESIS_MOCK_TLS_PORT": str(tls)}
+        settings |= {"KINESIS_MOCK_PLAIN_PORT": str(self.port), "KINESIS_MOCK_TLS_PORT": str(tls)}
         settings |= {"SHARD_LIMIT": "10000", "LOG_LEVEL": "ERROR"}
         with self._said.open("wb") as output:
             self._process = subprocess.Popen(
@@ -64,7 +64,7 @@ class KinesisLocal:
                 start_new_session=True,
             )
         try:
-            self._await_port(plain)
+            self._await_port()
         except BaseException:
             self.stop()
             raise
@@ -90,14 +90,14 @@ class KinesisLocal:
         self._process.wait()
         self._folder.cleanup()
 
-    def _await_port(self, port: int) -> None:
+    def _await_port(self) -> None:
         until = time.monotonic() + START_SECONDS_MAX
         while True:
             if self._process.poll() is not None or time.monotonic() > until:
                 said = self._said.read_text(errors="replace")[-2000:]
-                raise OSError(f"kinesis-local does not answer on port {port}: {said}")
+                raise OSError(f"kinesis-local does not answer on port {self.port}: {said}")
             try:
-                create_connection(("127.0.0.1", port), 1).close()
+                create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
                 time.sleep(0.05)
             else:

@@ -11,7 +11,10 @@ from agents.streams import ALL_STREAMS, CONTROL
 from agents.topology import AUTHORISE, SETTLE
 from agents.topology import CONTROL as CONTROL_STAGE
 from demo.fleet import Fleet, Member
+from demo.lag import ask, free_port
 from demo.participants import Ends
+from demo.stack.fault_proxy import Rates
+from demo.stack.proxy import Proxy
 from pipeline.kernel.agent import Stage
 from pipeline.ports import Log, ShardDescription
 from pipeline.state.snapshots import FolderSnapshots
@@ -32,7 +35,8 @@ _LOOK_SECONDS = 1.0
 class Scene:
     """Workers, participants and a generator, each a process, on streams of an account of its own.
 
-    ``workers`` says which stages each worker runs.  All of them keep their snapshots in one place.
+    ``workers`` says which stages each worker runs.  All of them keep their snapshots in one place.  With ``faults`` all
+    processes but KCL's daemons come to Kinesis through a proxy that has them.
     """
 
     def __init__(
@@ -42,18 +46,22 @@ class Scene:
         workers: Mapping[str, Sequence[Stage]],
         count: int,
         settings: Callable[[kinesis_local.KinesisLocal, str], Mapping[str, str]],
+        faults: Rates | None = None,
     ) -> None:
         emulator = kinesis_local.running()
         account = kinesis_local.new_account()
         self.count = count
         self._folder = folder
         self._log_name = log_name
+        self.ports: dict[str, int] = {}
+        """Where each worker tells its health."""
         self._environment = {
             "PAYMENTS_KINESIS_READS_PER_SECOND_MAX": "10",
             **settings(emulator, account),
             "PAYMENTS_STATE_SNAPSHOTS": str(folder / "snapshots"),
         }
         self._runner = asyncio.Runner()
+        self.proxy = None if faults is None else self._put_between(emulator.port, faults)
         self.log = KinesisLog(emulator.client(account), SystemClock(), "kinesis:test", HURRIED)
         self._runner.run(create_streams(self.log))
         seed, ends = ("--seed", str(SEED)), Ends.in_folder(folder)
@@ -75,7 +83,7 @@ class Scene:
         while True:
             self.fleet.look_after()
             found = self._runner.run(audit_log(self.log))
-            if waiting and len(found.settled()) > (len(disturbances) - len(waiting)) * 10:
+            if waiting and len(found.outcomes) > (len(disturbances) - len(waiting)) * 10:
                 waiting.pop(0)(self)
             elif not waiting and not found.never_submitted(orders) and not found.not_ended_once():
                 break
@@ -85,6 +93,17 @@ class Scene:
             assert self.fleet.stop(member), member.last_words()
         return self._runner.run(audit_log(self.log))
 
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Return once it holds; nobody who ended is started again meanwhile."""
+        until = time.monotonic() + SECONDS_MAX
+        while not holds():
+            assert time.monotonic() < until, what
+            time.sleep(_LOOK_SECONDS / 4)
+
+    def owned_by(self, worker: str) -> set[tuple[str, str]]:
+        """Return (stage, shard) of all that a worker owns and has the state of, as it says itself."""
+        return {(shard.stage, shard.shard) for shard in ask(self.ports[worker])}
+
     def split(self, stream: str, shard_id: str) -> None:
         """Split a shard in its middle."""
         shard = self._shard(stream, shard_id)
@@ -93,6 +112,23 @@ class Scene:
     def merge(self, stream: str, shard_id: str, other: str) -> None:
         """Merge two neighbours, the lower first."""
         self._runner.run(self.log.merge(stream, shard_id, other))
+
+    def audited(self, found: Audit) -> list[ShardVerdict]:
+        """Hold against ``found`` what must be so whatever happened; return the verdicts of the replay.
+
+        Every payment ended once, the auditor finds nothing wrong, positions sum to zero, and a replay of every shard of
+        every stage gives the live chain heads and states.
+        """
+        assert found.settled_twice() == []
+        assert found.not_ended_once() == {}
+        assert len(found.settled()) >= self.count // 4
+        books = self.books()
+        assert books.problems() == []
+        assert sorted(books.settled()) == sorted(found.settled())
+        assert set(books.nets().values()) == {0}
+        verdicts = self.verify()
+        assert [verdict for verdict in verdicts if not verdict.equal] == []
+        return verdicts
 
     def books(self) -> Books:
         """Return what the auditor finds in all that was recorded."""
@@ -104,6 +140,8 @@ class Scene:
 
     def close(self) -> None:
         self.fleet.kill_all()
+        if self.proxy is not None:
+            self.proxy.member.kill()
         self.log.close()
         self._runner.close()
 
@@ -119,9 +157,19 @@ class Scene:
     def _shard(self, stream: str, shard_id: str) -> ShardDescription:
         return next(shard for shard in self._runner.run(self.log.shards(stream)) if shard.shard_id == shard_id)
 
+    def _put_between(self, port: int, faults: Rates) -> Proxy:
+        proxy = Proxy(self._folder, port, faults, SEED)
+        proxy.member.start()
+        self._runner.run(proxy.until_ready(SystemClock()))
+        self._environment["AWS_ENDPOINT_URL_KINESIS"] = f"http://127.0.0.1:{proxy.port}"
+        return proxy
+
     def _worker(self, name: str, stages: Sequence[Stage]) -> Member:
         named = [argument for stage in stages for argument in ("--stage", stage.name)]
-        return self._member(name, self._log_name, "agents.cli", "worker", *named)
+        member = self._member(name, self._log_name, "agents.cli", "worker", *named)
+        self.ports[name] = free_port()
+        member.settings = {**self._environment, "PAYMENTS_OBSERVE_PORT": str(self.ports[name])}
+        return member
 
     def _edge(self, name: str, *arguments: str) -> Member:
         log_name = f"kinesis:{kinesis_local.REGION}"

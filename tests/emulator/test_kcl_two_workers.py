@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.emulator.kcl_under_test import FIRST, SECOND, KclUnderTest, WorkerProcess
+from tests.emulator.kcl_under_test import FIRST, SECOND, KclUnderTest, WorkerProcess, suspended
 
 pytestmark = [pytest.mark.emulator, pytest.mark.kcl, pytest.mark.slow]
 
@@ -38,7 +38,7 @@ async def _suspended(kcl: KclUnderTest) -> None:
         with kcl.worker("b") as second:
             async with kcl.load():
                 await _balanced(first, second)
-                with first.suspended():
+                with suspended(first.process.pid):
                     await second.owns(FIRST, SECOND)
                 await kcl.say(400, keys=20, in_a_record=2)
                 await _balanced(first, second)

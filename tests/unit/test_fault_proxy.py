@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,56 @@ def test_a_refused_request_is_not_done_and_is_answered_in_one_of_two_ways() -> N
         assert b" 500 " in answers[1]
 
     running(test)
+
+
+def test_half_of_a_put_is_stored_and_the_rest_is_answered_as_throttled() -> None:
+    stored = {"ShardId": "shardId-000000000000", "SequenceNumber": "7"}
+    told = json.dumps({"FailedRecordCount": 0, "Records": [stored, stored]}).encode()
+    upstream = Upstream(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+
+    async def test() -> None:
+        async with through(Rates(partial=1.0), upstream) as (_, reader, writer):
+            entries = [{"Data": str(number)} for number in range(3)]
+            writer.write(a_request("PutRecords", {"StreamName": "payments", "Records": entries}))
+            answer = await an_answer(reader)
+            writer.write(a_request("PutRecords", {"StreamName": "payments", "Records": entries[:1]}))
+            of_one = await an_answer(reader)
+        asked = json.loads(upstream.asked[0].partition(b"\r\n\r\n")[2])
+        assert asked == {"StreamName": "payments", "Records": [entries[0], entries[2]]}
+        assert answer["FailedRecordCount"] == 1
+        assert [result.get("ErrorCode") for result in answer["Records"]] == [
+            None,
+            "ProvisionedThroughputExceededException",
+            None,
+        ]
+        assert of_one == json.loads(told)
+
+    running(test)
+
+
+def test_only_a_read_meets_an_iterator_that_has_expired() -> None:
+    upstream = Upstream(ANSWER)
+
+    async def test() -> None:
+        async with through(Rates(expired=1.0), upstream) as (_, reader, writer):
+            assert await asks(reader, writer, ANSWER) == ANSWER
+            writer.write(a_request("GetRecords", {}))
+            assert (await an_answer(reader))["__type"] == "ExpiredIteratorException"
+        assert upstream.asked == [REQUEST]
+
+    running(test)
+
+
+def a_request(operation: str, body: object) -> bytes:
+    encoded = json.dumps(body).encode()
+    head = f"POST / HTTP/1.1\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\nContent-Length: {len(encoded)}\r\n\r\n"
+    return head.encode() + encoded
+
+
+async def an_answer(reader: asyncio.StreamReader) -> Any:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+    return json.loads(await reader.readexactly(int(length)))
 
 
 def test_http_2_is_passed_on_as_it_is() -> None:
