@@ -72,6 +72,7 @@ def test_whoever_is_cancelled_hangs_up_and_leaves_no_answer_to_the_next() -> Non
         asking = asyncio.ensure_future(connections.post(b"silent", {}))
         await server.asked.wait()
         asking.cancel()
+        await asyncio.wait([asking])
         assert await connections.post(b"next", {}) == Answer(202, b"next")
         assert server.connections == 2
         await server.hung_up.wait()
