@@ -16,6 +16,8 @@ HAS_JAVA := $(shell command -v java >/dev/null && echo yes)
 # npm brings certificates of its own and trusts no other: let it trust besides whom this machine trusts.
 CA_BUNDLE := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 NPM := NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(CA_BUNDLE)}" npm
+# Tests start hundreds of processes: what one has compiled, the next has to find.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation
 
 demo: $(INSTALLED)  ## move payments from ingest to settlement on this machine, then replay them and compare
@@ -33,7 +35,7 @@ test: interpreted lint  ## lint, then the tests, on the source itself; without N
 		if [ -n "$(HAS_JAVA)" ] && $(MAKE) --no-print-directory kcl; then tests="not stack"; \
 		else echo "make: NOT RUN, since Java or KCL's jars are not here: the tests under KCL's daemon" >&2; fi; \
 	else echo "make: NOT RUN, since Node.js, npm or what it installs is not here: the tests on emulators, and under KCL" >&2; fi; \
-	echo ".venv/bin/pytest -m \"$$tests\""; .venv/bin/pytest -m "$$tests"
+	echo ".venv/bin/pytest -n 2 --durations 15 -m \"$$tests\""; .venv/bin/pytest -n 2 --durations 15 -m "$$tests"
 
 test-kinesis: $(INSTALLED) emulators  ## the tests on an emulator of Kinesis; needs Node.js with npm
 	.venv/bin/pytest -m "emulator and not kcl"

@@ -16,10 +16,12 @@ ONE_SEGMENT = 1 << 20
 
 
 @contextmanager
-def opened(folder: Path, segment_bytes: int = ONE_SEGMENT, clock: VirtualClock | None = None) -> Iterator[LogUnderTest]:
+def opened(
+    folder: Path, segment_bytes: int = ONE_SEGMENT, clock: VirtualClock | None = None, shards: int = 1
+) -> Iterator[LogUnderTest]:
     """Open the log in ``folder`` as one process does."""
     log = LocalLog(folder, clock or VirtualClock(), segment_bytes=segment_bytes)
-    with LogUnderTest(log) as under_test:
+    with LogUnderTest(log, shards) as under_test:
         yield under_test
     log.close()
 

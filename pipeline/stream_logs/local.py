@@ -12,8 +12,8 @@ What each file does is told where it is handled: ``frame`` (a record's bytes; it
 A record that ``Landed`` is on disk.  One that is ``Refused`` found the disk full and was not stored.  Every other
 failure to write raises ``LogError``: the process ends, and the next one to open the shard recovers it.
 
-Reading happens in the event loop: what a reader at the tip reads is in the page cache.  Writing happens in threads,
-one to a shard at most.
+Reading happens in the event loop: what a reader at the tip reads is in the page cache.  Writing happens in a thread,
+one at a time, and syncs of a slow disk in several.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024
 THREADS_MAX = 16
-"""Shards that one process writes at the same time; more wait for a thread."""
+"""Shards that one process syncs at the same time where the disk is slow; more wait for a thread."""
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -75,9 +75,9 @@ class LocalLog:
         self._incarnation = _incarnation(folder)
         self._streams: dict[str, StreamFolder] = {}
         self._shards: dict[tuple[str, str], LocalShard] = {}
-        self._queues: dict[tuple[str, str], PutQueue] = {}
         self._opening = Lock()
         self._executor = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="log")
+        self._queue = PutQueue(self._executor)
 
     @property
     def incarnation(self) -> str:
@@ -160,28 +160,27 @@ class LocalLog:
     async def _put_by(
         self, shard_map: ShardMap, entries: Sequence[Entry], results: dict[int, Landed | Refused]
     ) -> None:
-        """Put the entries without a result into the shards that own them by ``shard_map``."""
+        """Put the entries without a result into their shards; those of a shard that is closed stay without."""
         groups: dict[str, list[int]] = {}
         for place, entry in enumerate(entries):
             if place not in results:
                 groups.setdefault(shard_map.owner(entry.explicit_hash), []).append(place)
-        puts = [self._put(shard_map.stream, shard_id, places, entries) for shard_id, places in groups.items()]
-        for landed in [await puts[0]] if len(puts) == 1 else await asyncio.gather(*puts):
-            results.update(landed)
-
-    async def _put(
-        self, stream: str, shard_id: str, places: Sequence[int], entries: Sequence[Entry]
-    ) -> dict[int, Landed | Refused]:
-        """Put some of the entries into one shard; return nothing if it is closed."""
-        batch = [entries[place].user_records for place in places]
-        try:
-            sequences = await self._queue(stream, shard_id).put(batch)
-        except ShardClosedError:
-            return {}
-        except DiskFullError as error:
-            return dict.fromkeys(places, Refused(str(error)))
-        await self._retire(stream, shard_id)
-        return {place: Landed(shard_id, sequence) for place, sequence in zip(places, sequences, strict=True)}
+        puts = []
+        for shard_id, places in groups.items():
+            writer = self._shard(shard_map.stream, shard_id).writer
+            puts.append(self._queue.put(writer, [entries[place].user_records for place in places]))
+        stored = await asyncio.gather(*puts, return_exceptions=True)
+        for (shard_id, places), sequences in zip(groups.items(), stored, strict=True):
+            if isinstance(sequences, ShardClosedError):
+                continue
+            if isinstance(sequences, DiskFullError):
+                results.update(dict.fromkeys(places, Refused(str(sequences))))
+                continue
+            if isinstance(sequences, BaseException):
+                raise sequences
+            for place, sequence in zip(places, sequences, strict=True):
+                results[place] = Landed(shard_id, sequence)
+            await self._retire(shard_map.stream, shard_id)
 
     async def _retire(self, stream: str, shard_id: str) -> None:
         """Remove what is older than the retention, if the shard has begun a segment since we last looked."""
@@ -212,13 +211,6 @@ class LocalLog:
                 shard = LocalShard(stream, folder.shard_folder(shard_id), self._clock, self._segment_bytes)
                 self._shards[key] = shard
         return shard
-
-    def _queue(self, stream: str, shard_id: str) -> PutQueue:
-        key = stream, shard_id
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = PutQueue(self._shard(stream, shard_id).writer, self._executor)
-        return queue
 
     def _writers(self, stream: str) -> Callable[[str], ShardWriter]:
         return lambda shard_id: self._shard(stream, shard_id).writer

@@ -60,33 +60,26 @@ class ShardWriter:
             with self._sync_lock, self._append_lock:
                 recover(self._folder, self._header)
 
-    def put(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
-        """Append a record of each member of ``batch``; return their sequence numbers when all are on disk.
+    def append(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
+        """Write a record of each member of ``batch``; return their sequence numbers, which ``sync`` makes durable.
 
         Raises ``ShardClosedError`` or ``DiskFullError`` if none was stored, and ``LogError`` if nobody knows.
         """
-        stored = False
-        try:
-            sequences = self._append(batch)
-            stored = True
-            self._sync(sequences[-1])
-        except OSError as error:
-            if error.errno in _FULL and not stored:
-                raise DiskFullError(f"{self._folder}: {error.strerror}") from error
-            raise LogError(f"{self._folder} cannot be written: {error}; mend the disk and start again") from error
-        return sequences
-
-    def _append(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
         header = self._header
-        while True:
-            with self._append_lock:
-                self._check_sync()
-                if header.state != OPEN:
-                    raise ShardClosedError
-                tip = header.tip
-                if not header.unclean and tip.end - tip.segment < self._segment_bytes:
-                    return self._write(batch, tip)
-            self._prepare()
+        try:
+            while True:
+                with self._append_lock:
+                    self._check_sync()
+                    if header.state != OPEN:
+                        raise ShardClosedError
+                    tip = header.tip
+                    if not header.unclean and tip.end - tip.segment < self._segment_bytes:
+                        return self._write(batch, tip)
+                self._prepare()
+        except OSError as error:
+            if error.errno in _FULL:
+                raise DiskFullError(f"{self._folder}: {error.strerror}") from error
+            raise self._unwritable(error) from error
 
     def _write(self, batch: Sequence[Sequence[bytes]], tip: Tip) -> list[int]:
         """Write the frames of ``batch`` behind ``tip``; the append lock is held."""
@@ -135,18 +128,24 @@ class ShardWriter:
         self._header.unclean = False
         self._header.sync()
 
-    def _sync(self, through: int) -> None:
-        """Return when everything up to ``through`` is on disk."""
+    def sync(self, through: int) -> None:
+        """Return when everything up to ``through`` is on disk; raise ``LogError`` if nobody knows."""
         header = self._header
-        with self._sync_lock:
-            if header.durable_end >= through:
-                return
-            with self._append_lock:
-                if header.unclean:
-                    recover(self._folder, header)
+        try:
+            with self._sync_lock:
+                if header.durable_end >= through:
                     return
-                tip = header.tip
-            self._make_durable(tip)
+                with self._append_lock:
+                    if header.unclean:
+                        recover(self._folder, header)
+                        return
+                    tip = header.tip
+                self._make_durable(tip)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> LogError:
+        return LogError(f"{self._folder} cannot be written: {error}; mend the disk and start again")
 
     def _durable_tip(self) -> Tip:
         """Make everything durable and return the tip; both locks are held."""

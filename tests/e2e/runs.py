@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SECONDS_MAX = 300.0
 """Of a whole run: far more than it takes, so that only what hangs is ended."""
 LOOK_SECONDS = 0.02
+EVERYBODY_ANSWERS = 3
+"""A seed whose first hundred payments are all answered in time, so that a run need not wait for a deadline."""
 
 
 class DemoUnderTest:

@@ -23,7 +23,7 @@ from demo.fleet import Member
 from demo.run import Plan
 from schemas.events import Party
 from tests.e2e.audit import Audit, audit
-from tests.e2e.runs import DemoUnderTest
+from tests.e2e.runs import EVERYBODY_ANSWERS, DemoUnderTest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -50,7 +50,7 @@ def test_each_key_is_one_payment_however_often_the_gateway_is_killed(tmp_path: P
 
 
 def test_a_recalled_payment_comes_back_or_its_bank_says_why_not(tmp_path: Path) -> None:
-    demo = DemoUnderTest(Plan(tmp_path, 3.0, 20.0, shards=2, seed=6, gateway=True))
+    demo = DemoUnderTest(Plan(tmp_path, 3.0, 20.0, shards=2, seed=EVERYBODY_ANSWERS, gateway=True))
     told: list[dict[str, Any]] = []
 
     report = demo.run(recall_payments(demo, told))

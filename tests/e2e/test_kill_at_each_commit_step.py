@@ -17,13 +17,11 @@ from demo.report import Report
 from demo.run import WORKERS, Plan
 from tests.e2e.audit import assert_every_payment_ended_once
 from tests.e2e.dying_worker import DEATHS, Deaths, Step
-from tests.e2e.runs import SECONDS_MAX, DemoUnderTest
+from tests.e2e.runs import EVERYBODY_ANSWERS, SECONDS_MAX, DemoUnderTest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RUNS_AT_ONCE = 2
-EVERYBODY_ANSWERS = 3
-"""A seed whose first hundred payments are all answered in time, so that a run need not wait for a deadline."""
 
 
 @dataclass(frozen=True)

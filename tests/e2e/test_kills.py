@@ -18,7 +18,7 @@ from agents.edge.participant_queries import ParticipantQueries
 from demo.fleet import Fleet, Member
 from demo.run import WORKERS, Plan
 from tests.e2e.audit import assert_every_payment_ended_once
-from tests.e2e.runs import DemoUnderTest
+from tests.e2e.runs import EVERYBODY_ANSWERS, DemoUnderTest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ def test_nothing_is_lost_or_happens_twice_whatever_is_killed(tmp_path: Path) -> 
 
 
 def test_whoever_is_killed_while_the_demo_stops_it_ends_as_well(tmp_path: Path) -> None:
-    demo = DemoUnderTest(Plan(tmp_path, 1.0, 50.0, shards=2, seed=3, cycle_seconds=1.5))
+    demo = DemoUnderTest(Plan(tmp_path, 1.0, 50.0, shards=2, seed=EVERYBODY_ANSWERS, cycle_seconds=1.5))
     demo.demo.fleet = KilledWhenToldToStop(demo.fleet.members)
 
     report = demo.run()

@@ -6,15 +6,19 @@ import asyncio
 import errno
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier, Lock
 
 import pytest
 
 from pipeline.errors import BeyondEndError, LogError, TrimmedRangeError
+from pipeline.ports import Landed
 from pipeline.stream_logs.local import LocalLog
 from pipeline.stream_logs.local_header import CLOSING, ShardHeader
+from pipeline.stream_logs.local_queue import QUICK_SYNC_SECONDS
 from tests.local_log_under_test import failing, opened, segments, shard_folder
 from tests.log_under_test import FIRST_SHARD, QUARTER, STREAM, LogUnderTest, an_entry, contents
 from tests.virtual_clock import SOME_DAY_US, US_PER_SECOND, VirtualClock
@@ -78,6 +82,51 @@ def test_who_puts_at_once_shares_a_sync(tmp_path: Path, monkeypatch: pytest.Monk
 
         assert log.contents() == [b"first", *(b"%03d" % i for i in range(200))]
         assert syncs <= 3
+
+
+def test_shards_are_synced_side_by_side_where_the_disk_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, first, others = os.fdatasync, Lock(), Barrier(3, timeout=10)
+
+    def slow(file: int) -> None:
+        sync(file)
+        if first.acquire(blocking=False):
+            time.sleep(2 * QUICK_SYNC_SECONDS)
+        else:
+            others.wait()
+
+    with opened(tmp_path, shards=4) as log:
+        monkeypatch.setattr(os, "fdatasync", slow)
+
+        landed = log.wait(log.log.put_records(STREAM, [an_entry(b"%d" % i, hashed=i * QUARTER) for i in range(4)]))
+
+        assert [one.shard_id for one in landed if isinstance(one, Landed)] == [s.shard_id for s in log.shards()]
+
+
+def test_a_shard_that_cannot_be_written_fails_nobody_but_who_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path, shards=2) as log:
+        first, second = (shard.hash_range.first for shard in log.shards())
+        sync = os.fdatasync
+        broken = segments(tmp_path)[0].stat().st_ino
+
+        def fails_in_one(file: int) -> None:
+            if os.fstat(file).st_ino == broken:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            sync(file)
+
+        async def put_in_both() -> Sequence[object]:
+            puts = [log.log.put_records(STREAM, [an_entry(b"a", hashed=hashed)]) for hashed in (first, second)]
+            return await asyncio.gather(*puts, return_exceptions=True)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", fails_in_one)
+            of_first, of_second = log.wait(put_in_both())
+
+        assert isinstance(of_first, LogError)
+        assert of_second == [Landed(log.shards()[1].shard_id, log.latest(log.shards()[1].shard_id))]
 
 
 def test_a_look_at_the_tip_opens_and_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,16 +11,13 @@ A body is read up to its limit and no further, and only then looked at.  What is
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from agents.edge.gateway import headers, openapi, problems
 from agents.edge.gateway.clients import Client
@@ -33,7 +30,6 @@ from agents.edge.gateway.documents import (
     VerificationDocument,
     VerificationResultDocument,
 )
-from agents.edge.gateway.openapi import Operation
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.service import JSON, XML, Gateway, Wanted
 from pipeline.observe import metric_defs as defs
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
 
 BODY_SECONDS_MAX: Final = 10.0
 _DESCRIPTION: Final = "Payments come in here; 202 says that one is in the log, and will be carried out exactly once."
+_PaymentId = Annotated[str, Path(pattern=r"^[!-~]{1,64}$", examples=["pay_6b9d371016bd19a6f4d62a9f3932293462b674ba"])]
 _Told = AcceptedDocument | PaymentDocument | RecallAcceptedDocument | VerificationResultDocument
 _ADAPTERS: Final[dict[type, TypeAdapter[Any]]] = {
     document: TypeAdapter(document)
@@ -54,6 +51,26 @@ _ADAPTERS: Final[dict[type, TypeAdapter[Any]]] = {
 _WRONG_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
 
 
+router = APIRouter(default_response_class=Response)
+
+
+@router.post(
+    "/payments",
+    status_code=202,
+    summary="Submit a payment",
+    responses=openapi.answers(
+        {202: AcceptedDocument, 200: PaymentDocument},
+        *(Kind.BAD_REQUEST, Kind.FORBIDDEN, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
+        *(Kind.INVALID, Kind.BUSY),
+    ),
+    openapi_extra={
+        **openapi.body(
+            openapi.content_of(OrderDocument),
+            {XML: {"schema": {"type": "string", "description": "A pacs.008.001.08 of one transaction."}}},
+        ),
+        **openapi.headers(headers.KEY, headers.VERIFICATION, headers.PREFER),
+    },
+)
 async def submit(request: Request) -> Response:
     """Answer 202 once the payment is in the log, where nothing can undo that; a retry is answered the same."""
     client, settings = _admitted(request), _settings(request)
@@ -69,21 +86,44 @@ async def submit(request: Request) -> Response:
     return _told(answer, 202 if isinstance(answer, AcceptedDocument) else 200, told)
 
 
-async def payment(request: Request) -> Response:
+@router.get(
+    "/payments/{payment_id}",
+    summary="Say how a payment stands",
+    responses=openapi.answers({200: PaymentDocument}, Kind.BAD_REQUEST, Kind.NOT_FOUND),
+)
+async def payment(request: Request, payment_id: _PaymentId) -> Response:
     """Answer for any payment that was accepted from a client of the same tenant."""
-    payment_id = headers.PAYMENT_ID.of(request)
     return _told(await _gateway(request).payment(_admitted(request), payment_id), 200)
 
 
-async def recall(request: Request) -> Response:
+@router.post(
+    "/payments/{payment_id}/recall",
+    status_code=202,
+    summary="Ask for a settled payment back",
+    responses=openapi.answers(
+        {202: RecallAcceptedDocument},
+        *(Kind.BAD_REQUEST, Kind.NOT_FOUND, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
+        *(Kind.INVALID, Kind.BUSY),
+    ),
+    openapi_extra=openapi.body(openapi.content_of(RecallDocument)),
+)
+async def recall(request: Request, payment_id: _PaymentId) -> Response:
     """Answer 202 once the recall is in the log.  A payment has one; asked again for the same reason it is the same."""
-    payment_id = headers.PAYMENT_ID.of(request)
     client = _admitted(request)
     headers.media_type(request, JSON)
     body = await _body(request, _settings(request).body_bytes_max)
     return _told(await _gateway(request).recall(client, payment_id, body), 202)
 
 
+@router.post(
+    "/payee-verifications",
+    status_code=201,
+    summary="Ask whether an account is the payee's",
+    responses=openapi.answers(
+        {201: VerificationResultDocument}, Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE, Kind.INVALID
+    ),
+    openapi_extra=openapi.body(openapi.content_of(VerificationDocument)),
+)
 async def verify(request: Request) -> Response:
     """Answer within some seconds; the result is kept, and an order may name it.  It never stops a payment."""
     client = _admitted(request)
@@ -92,75 +132,17 @@ async def verify(request: Request) -> Response:
     return _told(await _gateway(request).verify(client, body), 201)
 
 
-OPERATIONS: Final = (
-    Operation(
-        "POST",
-        "/payments",
-        submit,
-        "Submit a payment",
-        {202: AcceptedDocument, 200: PaymentDocument},
-        (
-            *(Kind.BAD_REQUEST, Kind.FORBIDDEN, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
-            *(Kind.INVALID, Kind.BUSY),
-        ),
-        parameters=(headers.KEY, headers.VERIFICATION, headers.PREFER),
-        body=openapi.content_of(OrderDocument)
-        | {XML: {"schema": {"type": "string", "description": "A pacs.008.001.08 of one transaction."}}},
-    ),
-    Operation(
-        "GET",
-        "/payments/{payment_id}",
-        payment,
-        "Say how a payment stands",
-        {200: PaymentDocument},
-        (Kind.BAD_REQUEST, Kind.NOT_FOUND),
-        parameters=(headers.PAYMENT_ID,),
-    ),
-    Operation(
-        "POST",
-        "/payments/{payment_id}/recall",
-        recall,
-        "Ask for a settled payment back",
-        {202: RecallAcceptedDocument},
-        (
-            *(Kind.BAD_REQUEST, Kind.NOT_FOUND, Kind.CONFLICT, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE),
-            *(Kind.INVALID, Kind.BUSY),
-        ),
-        parameters=(headers.PAYMENT_ID,),
-        body=openapi.content_of(RecallDocument),
-    ),
-    Operation(
-        "POST",
-        "/payee-verifications",
-        verify,
-        "Ask whether an account is the payee's",
-        {201: VerificationResultDocument},
-        (Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.UNSUPPORTED_TYPE, Kind.INVALID),
-        body=openapi.content_of(VerificationDocument),
-    ),
-)
-
-
-async def _describe(_request: Request) -> Response:
-    return Response(_described(), media_type=JSON)
-
-
-@cache
-def _described() -> bytes:
-    return openapi.describe(OPERATIONS, "Payments gateway", _DESCRIPTION)
-
-
-def make_app(gateway: Gateway, settings: GatewaySettings) -> Starlette:
+def make_app(gateway: Gateway, settings: GatewaySettings) -> FastAPI:
     """Return the application; its paths are those in the module's docstring, and ``/openapi.json``."""
-    app = Starlette(
-        routes=[
-            *(Route(each.path, each.endpoint, methods=[each.method]) for each in OPERATIONS),
-            Route("/openapi.json", _describe),
-        ],
-        exception_handlers={Problem: _tell_problem, HTTPException: _tell_http_exception, Exception: _tell_failure},
-        middleware=[Middleware(_Counted, metrics=gateway.metrics)],
-    )
+    app = FastAPI(title="Payments gateway", version="1", description=_DESCRIPTION, redoc_url=None, docs_url=None)
     app.state.gateway, app.state.settings = gateway, settings
+    app.include_router(router)
+    app.openapi = cache(partial(openapi.describe, app))  # type: ignore[method-assign]  # FastAPI's way to extend it
+    app.add_exception_handler(Problem, _tell_problem)
+    app.add_exception_handler(HTTPException, _tell_http_exception)
+    app.add_exception_handler(RequestValidationError, _tell_validation)
+    app.add_exception_handler(Exception, _tell_failure)
+    app.add_middleware(_Counted, metrics=gateway.metrics)
     return app
 
 
@@ -180,7 +162,7 @@ def _admitted(request: Request) -> Client:
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
-    """Return the body, of which no more than ``bytes_max`` is ever held."""
+    """Return the body, of which no more than ``bytes_max`` is ever held; FastAPI's own limit answers in plain text."""
     too_large = Problem(Kind.TOO_LARGE, f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
@@ -213,6 +195,15 @@ async def _tell_http_exception(request: Request, failure: Exception) -> Response
         raise failure
     kind = _WRONG_STATUS.get(failure.status_code, Kind.BAD_REQUEST)
     return await _tell_problem(request, Problem(kind, kind.title, headers=failure.headers))
+
+
+async def _tell_validation(request: Request, failure: Exception) -> Response:
+    """Tell which header or part of the path is wrong; never its value."""
+    if not isinstance(failure, RequestValidationError):
+        raise failure
+    fault = failure.errors()[0]
+    detail = f"{fault['loc'][-1]}: {fault['msg']}"
+    return await _tell_problem(request, Problem(Kind.BAD_REQUEST, detail))
 
 
 async def _tell_failure(request: Request, _failure: Exception) -> Response:

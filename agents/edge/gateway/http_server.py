@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from starlette.applications import Starlette
+    from fastapi import FastAPI
 
 HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_SECONDS: Final = 75
@@ -74,7 +74,7 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(app: Starlette, tls: TlsFiles | None) -> HttpServer:
+def make_server(app: FastAPI, tls: TlsFiles | None) -> HttpServer:
     """Return a server for ``app``; whoever starts it gives it its socket."""
     secured: dict[str, Any] = {}
     if tls is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import cleandoc
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
+from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
-from starlette.requests import Request
-from starlette.responses import Response
 
 from agents.edge.gateway import documents, problems
-from agents.edge.gateway.headers import Parameter
 from agents.edge.gateway.problems import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI
+
+    from agents.edge.gateway.headers import HeaderField
 
 _SCHEMAS: Final = "#/components/schemas/"
 _DOCUMENTS: Final = (
@@ -36,72 +38,47 @@ _RETRY_AFTER: Final = {
 _EVERYWHERE: Final = (Kind.UNAUTHENTICATED, Kind.TOO_MANY_REQUESTS, Kind.FAILED)
 
 
-class Operation(NamedTuple):
-    """One thing that a client may ask for."""
-
-    method: str
-    path: str
-    endpoint: Callable[[Request], Awaitable[Response]]
-    """Its name and its docstring are told, too."""
-    summary: str
-    answers: Mapping[int, type]
-    """Documents, by status."""
-    problems: Sequence[Kind]
-    """What may be answered instead, beside what may be everywhere."""
-    parameters: Sequence[Parameter] = ()
-    body: Mapping[str, Any] | None = None
-    """What is taken, by media type."""
-
-
 def content_of(document: type, media_type: str = "application/json") -> dict[str, Any]:
     """Return a body of one media type, of the shape of a document."""
     return {media_type: {"schema": {"$ref": f"{_SCHEMAS}{document.__name__}"}}}
 
 
-def describe(operations: Sequence[Operation], title: str, description: str) -> bytes:
-    """Return the OpenAPI document of ``operations``, as JSON."""
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    inputs: Any = [(document, "validation", TypeAdapter(document)) for document in _DOCUMENTS]
-    _, schemas = TypeAdapter.json_schemas(inputs, ref_template=f"{_SCHEMAS}{{model}}")
-    return msgspec.json.encode(
-        {
-            "openapi": "3.1.0",
-            "info": {"title": title, "description": description, "version": "1"},
-            "paths": paths,
-            "components": {"schemas": schemas["$defs"], "securitySchemes": _SECURITY_SCHEMES},
-            "security": [{name: []} for name in _SECURITY_SCHEMES],
-        }
-    )
-
-
-def _operation(operation: Operation) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "operationId": operation.endpoint.__name__,
-        "summary": operation.summary,
-        "description": cleandoc(operation.endpoint.__doc__ or ""),
-        "responses": _answers(operation),
+def body(*contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a route says of the body that it takes, in one of several media types."""
+    return {
+        "requestBody": {"required": True, "content": {name: told for each in contents for name, told in each.items()}}
     }
-    if operation.parameters:
-        told["parameters"] = [each.described() for each in operation.parameters]
-    if operation.body is not None:
-        told["requestBody"] = {"required": True, "content": operation.body}
-    return told
 
 
-def _answers(operation: Operation) -> dict[str, dict[str, Any]]:
-    """Return documents by status, and the problems that the answer may be."""
-    told: dict[str, dict[str, Any]] = {
-        str(status): {"description": cleandoc(document.__doc__ or ""), "content": content_of(document)}
-        for status, document in operation.answers.items()
+def headers(*told: HeaderField) -> dict[str, Any]:
+    """Return what a route says of the headers that it reads."""
+    return {"parameters": [each.described() for each in told]}
+
+
+def answers(documents_of: Mapping[int, type], *kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """Return the answers of a route: documents by status, and the problems that it may be."""
+    told: dict[int | str, dict[str, Any]] = {
+        status: {"description": (document.__doc__ or "").strip(), "content": content_of(document)}
+        for status, document in documents_of.items()
     }
-    for kind in (*operation.problems, *_EVERYWHERE):
+    for kind in (*kinds, *_EVERYWHERE):
         answer: dict[str, Any] = {
             "description": kind.title,
             "content": content_of(documents.ProblemDocument, problems.MEDIA_TYPE),
         }
         if kind in {Kind.TOO_MANY_REQUESTS, Kind.BUSY}:
             answer["headers"] = _RETRY_AFTER
-        told[str(kind.status.value)] = answer
+        told[kind.status.value] = answer
     return told
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of ``app``."""
+    described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    inputs: Any = [(document, "validation", TypeAdapter(document)) for document in _DOCUMENTS]
+    _, schemas = TypeAdapter.json_schemas(inputs, ref_template=f"{_SCHEMAS}{{model}}")
+    components = described.setdefault("components", {})
+    components.setdefault("schemas", {}).update(schemas["$defs"])
+    components["securitySchemes"] = _SECURITY_SCHEMES
+    described["security"] = [{name: []} for name in _SECURITY_SCHEMES]
+    return described
