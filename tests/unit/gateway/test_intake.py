@@ -16,6 +16,7 @@ from agents.edge.gateway.intake import Intake
 from agents.edge.gateway.problems import Kind, Problem
 from agents.edge.gateway.sqlite_claims import SqliteClaims
 from agents.edge.gateway.submissions import Submission
+from agents.streams import PAYMENTS
 from pipeline.ports import Entry, Landed, Refused
 from pipeline.stream_logs.memory import MemoryLog
 from schemas.events import CreditTransfer
@@ -292,3 +293,33 @@ def test_a_batch_is_no_larger_than_it_may_be(gateway: GatewayUnderTest) -> None:
         if family.name == "payments_gateway_batch_payments"
     }
     assert counts["payments_gateway_batch_payments_count"] == 3
+
+
+class ClockWithCompany(VirtualClock):
+    """While somebody sleeps on it for the first time, somebody else does something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.company: Callable[[], None] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        company, self.company = self.company, None
+        if company is not None:
+            company()
+        await super().sleep(seconds)
+
+
+def test_who_comes_a_moment_later_is_in_the_same_batch(gateway: GatewayUnderTest) -> None:
+    gateway.clock = clock = ClockWithCompany()
+
+    async def story() -> list[int]:
+        async with running(gateway) as intake:
+            later: list[asyncio.Future[Claim]] = []
+            clock.company = lambda: later.append(asyncio.ensure_future(intake.submit(a_submission("key-2"))))
+            await intake.submit(a_submission("key-1"))
+            await later[0]
+        shards = [shard.shard_id for shard in await gateway.log.shards(PAYMENTS)]
+        read = [(await gateway.log.read(PAYMENTS, shard, 0, 10)).records for shard in shards]
+        return [len(record.user_records) for records in read for record in records]
+
+    assert asyncio.run(story()) == [2]
