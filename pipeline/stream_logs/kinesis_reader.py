@@ -194,7 +194,7 @@ class KinesisReader:
         number = numbers.kinesis_number(await self._streams.anchor_of(stream, shard_id), after)
         at = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": str(number)}
         try:
-            feed = await self._begin(stream, shard_id, after, at)
+            feed = await self._begin(stream, shard_id, numbers.before_record(numbers.named_record(after)), at)
         except (NotThereError, NotValidError):
             return None
         feed = await self._first(stream, shard_id, feed)

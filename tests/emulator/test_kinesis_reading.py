@@ -70,6 +70,17 @@ def test_an_expired_iterator_is_made_anew_behind_the_last_record(client: FaultyC
     assert client.asked("get_shard_iterator")[-1]["ShardIteratorType"] == "AT_SEQUENCE_NUMBER"
 
 
+def test_an_iterator_that_has_expired_as_soon_as_it_was_made_is_made_once_more(
+    client: FaultyClient, log: LogUnderTest
+) -> None:
+    first = log.put(b"one").sequence
+    log.put(b"two")
+    with kinesis_under_test.opened(shards=0, client=client) as another:
+        client.next("get_records", expired, expired)
+
+        assert contents(another.read(first).records) == [b"two"]
+
+
 def test_an_iterator_that_expired_before_the_first_record_is_made_anew(client: FaultyClient, log: LogUnderTest) -> None:
     log.read()
     log.put(b"one")
