@@ -80,7 +80,10 @@ class Scene:
         )
 
     def run(self, *disturbances: Callable[[Scene], None]) -> Audit:
-        """Run until every payment has ended, and stop every process in order; what disturbs comes meanwhile."""
+        """Run until every payment has ended and every cycle is netted, and stop every process in order.
+
+        What disturbs comes meanwhile.
+        """
         self.fleet.start()
         until = time.monotonic() + SECONDS_MAX
         waiting = list(disturbances)
@@ -90,9 +93,11 @@ class Scene:
             found = self._runner.run(audit_log(self.log))
             if waiting and len(found.outcomes) > (len(disturbances) - len(waiting)) * 10:
                 waiting.pop(0)(self)
-            elif not waiting and not found.never_submitted(orders) and not found.not_ended_once():
-                break
-            assert time.monotonic() < until, (waiting, found.never_submitted(orders), found.not_ended_once())
+            else:
+                left = found.never_submitted(orders) or found.not_ended_once() or self._runner.run(self._problems())
+                if not waiting and not left:
+                    break
+                assert time.monotonic() < until, (waiting, left)
             time.sleep(_LOOK_SECONDS)
         for member in reversed(self.fleet.members):
             assert self.fleet.stop(member), member.last_words()
