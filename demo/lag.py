@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+from contextlib import suppress
 from http.client import HTTPException
+from itertools import count, islice
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from demo.errors import RunError
+
 ASKING_SECONDS_MAX = 0.2
+_PORTS = range(20_000, 32_000)
+_numbers = count(os.getpid() * 97)
+"""Where the search begins: runs side by side look at different ports."""
 
 
 class ShardLag(NamedTuple):
@@ -24,11 +32,17 @@ class ShardLag(NamedTuple):
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of the loopback interface that nobody listens on now.
+
+    It lies below those that the system gives to connections: one of these could take it while who listens on it is
+    started again.
+    """
+    for number in islice(_numbers, len(_PORTS)):
+        port = _PORTS[number % len(_PORTS)]
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RunError(f"every port from {_PORTS.start} to {_PORTS.stop} is taken")
 
 
 def ask(port: int) -> list[ShardLag]:
