@@ -39,12 +39,11 @@ _OF_BODY = (b"content-length:", b"transfer-encoding:")
 _LOST = (asyncio.IncompleteReadError, ConnectionError)
 _TYPE = "application/x-amz-json-1.1"
 _PUT, _GET = b"kinesis_20131202.putrecords", b"kinesis_20131202.getrecords"
-_REFUSALS = (
-    (500, "InternalFailure", "said so by the fault proxy"),
-    (400, "ProvisionedThroughputExceededException", "said so by the fault proxy"),
-)
-_EXPIRED = (400, "ExpiredIteratorException", "said so by the fault proxy")
-_THROTTLED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "said so by the fault proxy"}
+_MESSAGE = "said so by the fault proxy"
+_TOO_MUCH = "ProvisionedThroughputExceededException"
+_REFUSALS = ((500, "InternalFailure"), (400, _TOO_MUCH))
+_EXPIRED = (400, "ExpiredIteratorException")
+_THROTTLED = {"ErrorCode": _TOO_MUCH, "ErrorMessage": _MESSAGE}
 
 
 class Rates(NamedTuple):
@@ -187,8 +186,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-def _refusal(status: int, code: str, message: str) -> bytes:
-    body = json.dumps({"__type": code, "message": message}).encode()
+def _refusal(status: int, code: str) -> bytes:
+    body = json.dumps({"__type": code, "message": _MESSAGE}).encode()
     head = f"HTTP/1.1 {status} Refused\r\ncontent-type: {_TYPE}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 

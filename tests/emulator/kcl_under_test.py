@@ -18,11 +18,11 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pytest
 
+from demo.lag import free_port
 from pipeline import tool_cache
 from pipeline.kernel.envelope import FROM_EDGE, Envelope, edge_lineage, encode
 from pipeline.kernel.hashrange import hash_key
@@ -92,9 +92,7 @@ class KclUnderTest:
     @contextmanager
     def worker(self, name: str = "a") -> Iterator[WorkerProcess]:
         """Run a worker with a data folder of its own; what is left of it in the end is killed."""
-        with socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        port = free_port()
         environment = {
             **os.environ,
             **environment_of(self._emulator, self._account, self._dynamodb),

@@ -18,7 +18,7 @@ import time
 from functools import cache
 from itertools import count
 from pathlib import Path
-from socket import create_connection, socket
+from socket import create_connection
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,6 +26,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from demo.lag import free_port
 from demo.stack.needed import EMULATORS
 
 REGION = "eu-west-1"
@@ -47,7 +48,7 @@ class KinesisLocal:
         self._folder = TemporaryDirectory(prefix="kinesis-local-")
         folder = Path(self._folder.name)
         shutil.copy(PACKAGE / "server.json", folder)
-        self.port, tls = _free_port(), _free_port()
+        self.port, tls = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._said = folder / "output.log"
         settings = {f"{name}_DURATION": "20ms" for name in _DURATIONS}
@@ -145,10 +146,3 @@ def _what_is_missing() -> str | None:
     if not (PACKAGE / "main.js").exists():
         return f"kinesis-local is not in {PACKAGE.parent}: run make emulators"
     return None
-
-
-def _free_port() -> int:
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -105,9 +105,7 @@ def balance(scene: Scene) -> None:
 def suspend_past_the_leases(scene: Scene) -> None:
     """Stop all processes of one worker where they are until the other has every shard, and then let them go on."""
     with suspended(scene.fleet.member("worker").pid):
-        scene.wait_until(
-            lambda: len(scene.owned_by("another")) == ALL_SHARDS, "nobody takes over from who is suspended"
-        )
+        until_the_other_has_every_shard(scene)
 
 
 def lose_a_machine(scene: Scene) -> None:
@@ -115,4 +113,8 @@ def lose_a_machine(scene: Scene) -> None:
     worker = scene.fleet.member("worker")
     kill_groups_of(worker.pid)
     worker.kill()
-    scene.wait_until(lambda: len(scene.owned_by("another")) == ALL_SHARDS, "nobody takes over from who was killed")
+    until_the_other_has_every_shard(scene)
+
+
+def until_the_other_has_every_shard(scene: Scene) -> None:
+    scene.wait_until(lambda: len(scene.owned_by("another")) == ALL_SHARDS, "the other worker does not take over")
