@@ -110,6 +110,16 @@ class Scene:
             assert time.monotonic() < until, what
             time.sleep(_LOOK_SECONDS / 4)
 
+    def until_caught_up(self, worker: str) -> None:
+        """Wait until a worker has read every open shard as far as it goes now."""
+        ends = self._runner.run(self._ends())
+
+        def has_read_all() -> bool:
+            read = {(shard.stage, shard.shard): shard.read_to for shard in ask(self.ports[worker])}
+            return all(shard in read and read[shard] >= end for shard, end in ends.items())
+
+        self.wait_until(has_read_all, f"{worker} does not come to the ends of {sorted(ends)}")
+
     def owned_by(self, worker: str) -> set[tuple[str, str]]:
         """Return (stage, shard) of all that a worker owns and has the state of, as it says itself."""
         return {(shard.stage, shard.shard) for shard in ask(self.ports[worker])}
@@ -147,6 +157,15 @@ class Scene:
             self.proxy.member.kill()
         self.log.close()
         self._runner.close()
+
+    async def _ends(self) -> dict[tuple[str, str], int]:
+        """Return how far each open shard of every stage goes, by stage and shard."""
+        return {
+            (stage.name, shard.shard_id): await self.log.latest(stage.source_stream, shard.shard_id)
+            for stage in STAGES
+            for shard in await self.log.shards(stage.source_stream)
+            if not shard.closed
+        }
 
     async def _problems(self) -> list[str]:
         """Return what the auditor finds in all that was recorded."""

@@ -60,7 +60,7 @@ def test_payments_settle_once_whatever_is_split_merged_killed_and_stopped_meanwh
 
 @pytest.mark.parametrize("scene", [("worker", "another")], indirect=True)
 def test_payments_settle_once_whoever_has_a_shard_and_whoever_still_thinks_so(scene: Scene) -> None:
-    found = scene.run(balance, suspend_past_the_leases, balance, lose_a_machine)
+    found = scene.run(balance, suspend_past_the_leases, balance, lose_a_machine, leave_all_to_one)
 
     assert len(scene.audited(found)) == 1 + 2 + 2
 
@@ -114,6 +114,14 @@ def lose_a_machine(scene: Scene) -> None:
     kill_groups_of(worker.pid)
     worker.kill()
     until_the_other_has_every_shard(scene)
+
+
+def leave_all_to_one(scene: Scene) -> None:
+    """Stop one worker with SIGTERM, for good; the one that was lost before takes over, and reads all that there is."""
+    leaving = scene.fleet.member("another")
+    assert scene.fleet.stop(leaving)
+    scene.fleet.members.remove(leaving)
+    scene.until_caught_up("worker")
 
 
 def until_the_other_has_every_shard(scene: Scene) -> None:
