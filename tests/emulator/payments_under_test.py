@@ -34,6 +34,8 @@ from tests.emulator.kinesis_under_test import HURRIED
 SEED, SHARDS = 1, 2
 STAGES = (CONTROL_STAGE, AUTHORISE, SETTLE)
 SECONDS_MAX = 300.0
+CYCLE_SECONDS = 10
+"""Longer than the workers take to stop: a cut-off in between would leave news behind somebody's last snapshot."""
 _LOOK_SECONDS = 1.0
 
 
@@ -75,12 +77,14 @@ class Scene:
                 *(self._worker(name, stages) for name, stages in workers.items()),
                 self._process("participants", "agents.cli", "participants", *seed, *ends.participants_options),
                 self._edge("links", *ends.links_options),
-                self._edge("generator", *seed, "--count", str(count), "--tps", "8", "--cycle-seconds", "5"),
+                self._edge(
+                    "generator", *seed, "--count", str(count), "--tps", "8", "--cycle-seconds", str(CYCLE_SECONDS)
+                ),
             ]
         )
 
     def run(self, *disturbances: Callable[[Scene], None]) -> Audit:
-        """Run until every payment has ended and every cycle is netted, and stop every process in order.
+        """Run until every payment has ended, every cycle is netted and every shard read; stop all processes in order.
 
         What disturbs comes meanwhile.
         """
@@ -99,6 +103,8 @@ class Scene:
                     break
                 assert time.monotonic() < until, (waiting, left)
             time.sleep(_LOOK_SECONDS)
+        ends = self._runner.run(self._ends())
+        self.wait_until(lambda: self._is_read_to(ends), f"nobody comes to the ends of {sorted(ends)}")
         for member in reversed(self.fleet.members):
             assert self.fleet.stop(member), member.last_words()
         return self._runner.run(audit_log(self.log))
@@ -109,16 +115,6 @@ class Scene:
         while not holds():
             assert time.monotonic() < until, what
             time.sleep(_LOOK_SECONDS / 4)
-
-    def until_caught_up(self, worker: str) -> None:
-        """Wait until a worker has read every open shard as far as it goes now."""
-        ends = self._runner.run(self._ends())
-
-        def has_read_all() -> bool:
-            read = {(shard.stage, shard.shard): shard.read_to for shard in ask(self.ports[worker])}
-            return all(shard in read and read[shard] >= end for shard, end in ends.items())
-
-        self.wait_until(has_read_all, f"{worker} does not come to the ends of {sorted(ends)}")
 
     def owned_by(self, worker: str) -> set[tuple[str, str]]:
         """Return (stage, shard) of all that a worker owns and has the state of, as it says itself."""
@@ -157,6 +153,11 @@ class Scene:
             self.proxy.member.kill()
         self.log.close()
         self._runner.close()
+
+    def _is_read_to(self, ends: Mapping[tuple[str, str], int]) -> bool:
+        shards = [shard for port in self.ports.values() for shard in ask(port)]
+        read = {(shard.stage, shard.shard): shard.read_to for shard in shards}
+        return all(shard in read and read[shard] >= end for shard, end in ends.items())
 
     async def _ends(self) -> dict[tuple[str, str], int]:
         """Return how far each open shard of every stage goes, by stage and shard."""
