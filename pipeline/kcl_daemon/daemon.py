@@ -103,7 +103,8 @@ class Daemon:
         try:
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
-                process.terminate()
+                with suppress(ProcessLookupError):  # it has ended in this very moment
+                    process.terminate()
                 await asyncio.wait((ended,), timeout=self._term_seconds_max)
                 self.killed = not ended.done()
         finally:

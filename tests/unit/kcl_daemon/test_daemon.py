@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,6 +67,22 @@ def test_a_daemon_that_ran_for_a_while_had_started_well(monkeypatch: pytest.Monk
         async with running("exit 1") as daemon:
             await until(lambda: daemon.restarts >= 3)
         assert daemon.backoff.failures == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_daemon_that_ends_in_the_moment_in_which_it_is_told_to_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended_already(process: asyncio.subprocess.Process) -> None:
+        os.kill(process.pid, signal.SIGKILL)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(asyncio.subprocess.Process, "terminate", ended_already)
+
+    async def scenario() -> None:
+        async with running("exec sleep 600") as daemon:
+            await until(lambda: daemon.pid is not None)
+        assert daemon.pid is None
+        assert not daemon.killed
 
     asyncio.run(scenario())
 
